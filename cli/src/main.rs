@@ -1,0 +1,3 @@
+//! synapse-rs.
+
+fn main() {}

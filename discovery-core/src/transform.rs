@@ -1,0 +1,264 @@
+//! What can be done with snapshots: pure functions, from values to a value.
+//!
+//! A service is usually folded in this order: [`union`] or [`fallback`] of its sources, [`available`], [`with_defaults`],
+//! [`with_port`], [`with_backups`], [`labelled`], [`last_good`], and at last [`leader`].
+
+use std::num::NonZeroU16;
+
+use thiserror::Error;
+
+use crate::{endpoint::Endpoint, snapshot::Snapshot};
+
+/// All endpoints of all sources. Where two know the same key, the earlier source's endpoint stays.
+pub fn union<'a>(sources: impl IntoIterator<Item = &'a Snapshot>) -> Snapshot {
+    let sources: Vec<_> = sources.into_iter().collect();
+    if let [only] = sources[..] {
+        return only.clone();
+    }
+    let mut seen = std::collections::HashSet::new();
+    let mut all = Vec::with_capacity(sources.iter().map(|source| source.len()).sum());
+    for endpoint in sources.iter().flat_map(|source| *source) {
+        if seen.insert(endpoint.key()) {
+            all.push(endpoint.clone());
+        }
+    }
+    Snapshot::new(all).rejected_as_in(sources)
+}
+
+/// The first source that has anybody; of the rest only what they rejected. Nobody anywhere is an empty snapshot.
+pub fn fallback<'a>(sources: impl IntoIterator<Item = &'a Snapshot>) -> Snapshot {
+    let sources: Vec<_> = sources.into_iter().collect();
+    let first = sources.iter().find(|source| !source.is_empty());
+    first.map(|source| (*source).clone()).unwrap_or_default().rejected_as_in(sources)
+}
+
+/// Only the endpoints that want traffic.
+pub fn available(snapshot: &Snapshot) -> Snapshot {
+    snapshot.filtered(Endpoint::available)
+}
+
+/// When the defaults of a service are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defaults {
+    /// Only while nobody is discovered.
+    WhenEmpty,
+    /// Always, behind what is discovered (Synapse's `keep_default_servers`).
+    Always,
+}
+
+/// What is discovered, and the defaults when it is their turn.
+pub fn with_defaults(discovered: &Snapshot, defaults: &Snapshot, when: Defaults) -> Snapshot {
+    match when {
+        _ if defaults.is_empty() => discovered.clone(),
+        Defaults::Always => union([discovered, defaults]),
+        Defaults::WhenEmpty if discovered.is_empty() => defaults.clone().rejected_as_in([discovered]),
+        Defaults::WhenEmpty => discovered.clone(),
+    }
+}
+
+/// All endpoints on this port instead of their own (Synapse's `backend_port_override`).
+pub fn with_port(snapshot: &Snapshot, port: NonZeroU16) -> Snapshot {
+    if snapshot.into_iter().all(|endpoint| endpoint.port() == port) {
+        return snapshot.clone();
+    }
+    let moved: Snapshot = snapshot.into_iter().map(|endpoint| endpoint.clone().with_port(port)).collect();
+    moved.rejected_as_in([snapshot])
+}
+
+/// Every endpoint a second time, on this port, as a backup (Clay.io's `server_backup_port`).
+///
+/// An endpoint that already is where its twin would be stays what it is.
+pub fn with_backups(snapshot: &Snapshot, port: NonZeroU16) -> Snapshot {
+    let twins: Snapshot =
+        snapshot.into_iter().map(|endpoint| endpoint.clone().with_port(port).with_backup(true)).collect();
+    union([snapshot, &twins])
+}
+
+/// A condition on one label of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelFilter {
+    /// The label's name.
+    pub label: String,
+    /// What to compare it with.
+    pub value: String,
+    /// How.
+    pub condition: Condition,
+}
+
+/// How a label is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// The endpoint has the label, with this value.
+    Equals,
+    /// The endpoint has the label with another value, or does not have it.
+    NotEquals,
+}
+
+impl LabelFilter {
+    /// Whether an endpoint meets the condition.
+    pub fn holds(&self, endpoint: &Endpoint) -> bool {
+        let equal = endpoint.label(&self.label) == Some(self.value.as_str());
+        match self.condition {
+            Condition::Equals => equal,
+            Condition::NotEquals => !equal,
+        }
+    }
+}
+
+/// Only the endpoints that meet all conditions.
+pub fn labelled(snapshot: &Snapshot, filters: &[LabelFilter]) -> Snapshot {
+    snapshot.filtered(|endpoint| filters.iter().all(|filter| filter.holds(endpoint)))
+}
+
+/// Why there is no leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NoLeader {
+    /// Nobody is there.
+    #[error("nobody is there to be elected")]
+    Nobody,
+    /// Some have no id, so another machine could elect another leader.
+    #[error("{without} of {of} endpoints have no id to be elected by")]
+    WithoutId {
+        /// How many have none.
+        without: usize,
+        /// How many there are.
+        of: usize,
+    },
+}
+
+/// Only the endpoint with the smallest id; where several share it, the first by key.
+///
+/// Either exactly one endpoint, or the reason why there is none: never several.
+pub fn leader(snapshot: &Snapshot) -> Result<Snapshot, NoLeader> {
+    let without = snapshot.into_iter().filter(|endpoint| endpoint.id().is_none()).count();
+    if without > 0 {
+        return Err(NoLeader::WithoutId { without, of: snapshot.len() });
+    }
+    let elected = snapshot.into_iter().min_by_key(|endpoint| endpoint.id()).ok_or(NoLeader::Nobody)?;
+    Ok(Snapshot::new([elected.clone()]).rejected_as_in([snapshot]))
+}
+
+/// What to believe when a source says that nobody is there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenEmpty {
+    /// Keep serving those who were there last (Synapse's `use_previous_backends`): a registry in trouble often answers
+    /// "nobody", and an endpoint that really is gone is noticed by HAProxy's health checks.
+    Keep,
+    /// Believe it: serve nobody.
+    Accept,
+}
+
+/// The new snapshot, or what was served before it when the new one is empty and not to be believed.
+pub fn last_good(previous: Option<&Snapshot>, new: Snapshot, when: WhenEmpty) -> Snapshot {
+    match (previous, when) {
+        (Some(previous), WhenEmpty::Keep) if new.is_empty() => previous.clone().rejected_as_in([&new]),
+        _ => new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::snapshot::Rejection;
+
+    fn endpoint(port: u16) -> Endpoint {
+        Endpoint::new("10.0.0.1".parse().unwrap(), port).unwrap()
+    }
+
+    fn ports<const N: usize>(ports: [u16; N]) -> Snapshot {
+        ports.into_iter().map(endpoint).collect()
+    }
+
+    fn port(port: u16) -> NonZeroU16 {
+        NonZeroU16::new(port).unwrap()
+    }
+
+    #[test]
+    fn a_union_prefers_the_earlier_source() {
+        let heavy = Snapshot::new([endpoint(1).with_weight(Some(9))]);
+        assert_eq!(union([&heavy, &ports([1, 2])]).endpoints()[0].weight(), Some(9));
+        assert_eq!(union([&ports([1, 2]), &heavy]), ports([1, 2]));
+    }
+
+    #[test]
+    fn a_union_keeps_what_each_source_rejected() {
+        let bad = |entry| ports([1]).with_rejected([Rejection::new(entry, "bad")]);
+        assert_eq!(union([&bad("a"), &bad("b")]).rejected().total(), 2);
+    }
+
+    #[test]
+    fn a_fallback_takes_the_first_source_that_has_anybody() {
+        assert_eq!(fallback([&ports([]), &ports([2]), &ports([3])]), ports([2]));
+        assert_eq!(fallback([&ports([]), &ports([])]), ports([]));
+    }
+
+    #[test]
+    fn who_wants_no_traffic_gets_none() {
+        let mixed = Snapshot::new([endpoint(1), endpoint(2).with_available(false)]);
+        assert_eq!(available(&mixed), ports([1]));
+    }
+
+    #[test]
+    fn defaults_serve_when_nobody_else_does_or_always() {
+        let defaults = ports([9]);
+        assert_eq!(with_defaults(&ports([]), &defaults, Defaults::WhenEmpty), ports([9]));
+        assert_eq!(with_defaults(&ports([1]), &defaults, Defaults::WhenEmpty), ports([1]));
+        assert_eq!(with_defaults(&ports([1]), &defaults, Defaults::Always), ports([1, 9]));
+    }
+
+    #[test]
+    fn a_port_override_makes_one_of_endpoints_that_become_the_same() {
+        assert_eq!(with_port(&ports([1, 2]), port(80)), ports([80]));
+    }
+
+    #[test]
+    fn every_endpoint_gets_a_backup_twin() {
+        let both = with_backups(&ports([1, 2]), port(90));
+        let shown: Vec<_> = both.into_iter().map(|e| (e.port().get(), e.backup())).collect();
+        assert_eq!(shown, [(1, false), (2, false), (90, true)]);
+    }
+
+    #[test]
+    fn labels_select_as_synapse_does() {
+        let labelled_as = |value: &str| {
+            endpoint(1).with_labels(BTreeMap::from([("az".to_owned(), value.to_owned())])).unwrap()
+        };
+        let filter = |condition| LabelFilter { label: "az".into(), value: "a".into(), condition };
+        for (endpoint, equals, not_equals) in
+            [(labelled_as("a"), true, false), (labelled_as("b"), false, true), (endpoint(1), false, true)]
+        {
+            assert_eq!(filter(Condition::Equals).holds(&endpoint), equals);
+            assert_eq!(filter(Condition::NotEquals).holds(&endpoint), not_equals);
+        }
+        let all = Snapshot::new([labelled_as("a")]);
+        assert_eq!(labelled(&all, &[filter(Condition::Equals), filter(Condition::NotEquals)]), ports([]));
+    }
+
+    #[test]
+    fn the_smallest_id_leads_alone() {
+        let with_ids: Snapshot =
+            [(1, 7), (2, 3), (3, 5)].map(|(p, id)| endpoint(p).with_id(Some(id))).into_iter().collect();
+        assert_eq!(leader(&with_ids).unwrap().endpoints(), [endpoint(2).with_id(Some(3))]);
+    }
+
+    #[test]
+    fn without_ids_nobody_leads_always() {
+        let mixed = Snapshot::new([endpoint(1).with_id(Some(1)), endpoint(2)]);
+        for _ in 0..3 {
+            assert_eq!(leader(&mixed), Err(NoLeader::WithoutId { without: 1, of: 2 }));
+        }
+        assert_eq!(leader(&ports([])), Err(NoLeader::Nobody));
+    }
+
+    #[test]
+    fn an_empty_answer_keeps_the_last_good_if_so_wished() {
+        let before = ports([1]);
+        assert_eq!(last_good(Some(&before), ports([]), WhenEmpty::Keep), before);
+        assert_eq!(last_good(Some(&before), ports([]), WhenEmpty::Accept), ports([]));
+        assert_eq!(last_good(Some(&before), ports([2]), WhenEmpty::Keep), ports([2]));
+        assert_eq!(last_good(None, ports([]), WhenEmpty::Keep), ports([]));
+    }
+}
