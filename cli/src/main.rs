@@ -1,3 +1,47 @@
-//! synapse-rs.
+//! Service discovery for HAProxy, on the command line.
+//!
+//! The program is a thin shell around the [`agent`] crate: it parses arguments, starts logging, turns signals into a future, and
+//! picks the exit code: 0 for success, 1 for a failure, 2 for a wrong command line or configuration.
 
-fn main() {}
+mod args;
+mod check;
+mod failure;
+mod load;
+mod log;
+mod render;
+mod run;
+mod services;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    args::{Args, Command, Run},
+    failure::Failure,
+};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log::start(&args.log);
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from(anyhow::Error::new(error).context("starting the runtime")))
+        .and_then(|runtime| runtime.block_on(carry_out(args)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn carry_out(args: Args) -> Result<(), Failure> {
+    let config = || load::config(args.config.as_deref());
+    match args.command.unwrap_or(Command::Run(Run::default())) {
+        Command::Run(Run { once }) => run::run(config()?, once).await,
+        Command::Check => check::check(&config()?),
+        Command::Render { endpoints } => render::render(config()?, endpoints.as_deref()).await,
+        Command::Services { json } => services::services(config()?, json).await,
+    }
+}

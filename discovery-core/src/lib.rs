@@ -34,11 +34,11 @@
 
 mod backoff;
 #[cfg(feature = "serde")]
-//CAT mod catalog;
+mod catalog;
 mod endpoint;
 mod error;
 #[cfg(feature = "file")]
-//CAT mod file;
+mod file;
 mod fixed;
 mod host;
 mod poll;
@@ -55,11 +55,11 @@ mod watcher;
 
 pub use backoff::{Backoff, InvalidBackoff};
 #[cfg(feature = "serde")]
-//CAT pub use catalog::{Catalog, InvalidCatalog};
+pub use catalog::{Catalog, InvalidCatalog};
 pub use endpoint::{Endpoint, InvalidEndpoint, Key};
 pub use error::{Retry, WatchError};
 #[cfg(feature = "file")]
-//CAT pub use file::File;
+pub use file::File;
 pub use fixed::Fixed;
 pub use host::{Host, InvalidHost};
 pub use poll::{Fetch, Polled};

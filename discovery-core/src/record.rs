@@ -35,6 +35,7 @@ use crate::{
 /// # Ok::<(), discovery_core::InvalidRecord>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "a map with `host` and `port`")]
 pub struct Record {
     host: String,
     #[serde(deserialize_with = "port")]

@@ -48,7 +48,8 @@ impl Rejection {
     }
 }
 
-fn printable(text: &str) -> String {
+/// Escapes control characters and cuts what is too long: for text that a stranger wrote.
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::new();
     for (count, character) in text.chars().enumerate() {
         if count == SHOWN {
@@ -137,6 +138,11 @@ impl Snapshot {
     /// The endpoints, sorted by key.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// The endpoints one by one, sorted by key.
+    pub fn iter(&self) -> std::slice::Iter<'_, Endpoint> {
+        self.endpoints.iter()
     }
 
     /// How many endpoints there are.

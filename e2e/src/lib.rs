@@ -44,6 +44,8 @@
 //! - Ports come from [`Port`] and stay claimed while it lives, so a server can be stopped and started again on the
 //!   same port while other tests run.
 //! - Every wait has a deadline.
+//! - Nothing here needs a runtime of several threads: `#[tokio::test]` as it comes will do, unless the program under
+//!   test blocks its thread.
 //!
 //! # Environment
 //!
@@ -53,7 +55,10 @@
 //! | `E2E_ETCD`, `E2E_ETCDCTL`, `E2E_HAPROXY` | the binary to use in place of the one found on the `PATH` |
 //! | `RUST_LOG` | what [`show_logs`] shows |
 
-#![allow(clippy::missing_panics_doc, reason = "a harness panics wherever a test must fail: the crate docs say so")]
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a harness panics wherever a test must fail: the crate docs say so"
+)]
 
 mod binary;
 mod certificate;
@@ -65,6 +70,7 @@ mod gateway;
 mod haproxy;
 mod http;
 mod http_backend;
+mod listener;
 mod log;
 mod master;
 mod port;
@@ -78,7 +84,7 @@ pub use directory::Dir;
 pub use etcd::Etcd;
 pub use etcd_cluster::EtcdCluster;
 pub use etcd_options::EtcdOptions;
-pub use gateway::{Gateway, GatewayError};
+pub use gateway::Gateway;
 pub use haproxy::{Haproxy, Rejected};
 pub use http::{Connection, Response, get};
 pub use http_backend::HttpBackend;

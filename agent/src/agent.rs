@@ -1,0 +1,238 @@
+//! The agent: sources, folds, HAProxy.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use discovery_core::{Catalog, WatchError};
+use haproxy_render::{Document, render};
+use thiserror::Error;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tracing::{info, warn};
+
+use crate::{
+    config::Config,
+    model::{Changed, Model},
+    output::{Output, read_back},
+    sources::{Running, Sources},
+    status::{AppliedView, Status},
+};
+
+/// How often the file is compared with what it should hold while nothing changes: somebody may have edited it.
+const RECONCILE_EVERY: Duration = Duration::from_mins(1);
+
+/// Finds the endpoints of every service of a configuration, and keeps an HAProxy serving them.
+///
+/// Nothing happens before one of [`run`](Self::run), [`once`](Self::once) or [`discover`](Self::discover) is polled.
+#[derive(Debug)]
+pub struct Agent {
+    config: Config,
+    sources: Sources,
+    applied: watch::Sender<AppliedView>,
+}
+
+/// Why an agent could not do what it was asked to do once.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// Sources did not answer within `agent.startup_wait`.
+    #[error("no answer within {waited:?} from the source of {}", services.join(", "))]
+    Unanswered {
+        /// The services, each with the last error of its source, if there was one.
+        services: Vec<String>,
+        /// How long they were waited for.
+        waited: Duration,
+    },
+    /// HAProxy's configuration could not be put in place.
+    #[error("bringing HAProxy up to date")]
+    Apply(#[from] haproxy_runtime::ApplyError),
+    /// The output can't work as configured.
+    #[error("preparing to write HAProxy's configuration")]
+    Output(#[from] haproxy_runtime::WriteError),
+}
+
+impl Agent {
+    /// An agent for a configuration. Connects to nothing, reads and writes nothing.
+    pub fn new(config: Config) -> Self {
+        let sources = Sources::new(&config);
+        Self { config, sources, applied: watch::Sender::default() }
+    }
+
+    /// A view on what the agent knows and does, to be kept while it runs.
+    pub fn status(&self) -> Status {
+        Status { sources: self.sources.views.clone(), applied: self.applied.subscribe() }
+    }
+
+    /// Runs until `stop` is ready. An apply that has begun is finished first; HAProxy goes on serving what it serves.
+    ///
+    /// The first answers of all sources are waited for before anything is written, up to `agent.startup_wait`. A service whose
+    /// source has not answered by then keeps the servers that the file has for it. Whatever fails is logged, shown in the
+    /// [`Status`], and tried again.
+    ///
+    /// # Errors
+    ///
+    /// Only for an output that can't work at all, before anything was started.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
+        tokio::pin!(stop);
+        let times = self.config.times;
+        let mut reconciler = Reconciler::start(self).await?;
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            unanswered = reconciler.running.first_answers(times.startup_wait) => {
+                for view in unanswered {
+                    let error = view.observed.borrow().health.error().map(WatchError::chain).unwrap_or_default();
+                    warn!(service = view.service, error, waited = ?times.startup_wait, "no answer yet; going on with what was served before");
+                }
+            }
+        }
+        let news = Arc::clone(&reconciler.running.news);
+        let (mut due, mut check_at) = (true, Instant::now());
+        reconciler.look_at_everything();
+        loop {
+            if due {
+                // A failure is logged and kept in the status; `retry_at` brings us back to it.
+                let _ = reconciler.apply().await;
+                check_at = Instant::now() + RECONCILE_EVERY;
+            }
+            let again = reconciler.output.retry_at().unwrap_or(check_at);
+            due = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                () = reconciler.running.died() => false,
+                () = news.wait() => {
+                    let earliest = reconciler.output.ready_at();
+                    tokio::select! {
+                        biased;
+                        () = &mut stop => break,
+                        () = news.settle(times.settle, times.settle_max, earliest) => {}
+                    }
+                    false
+                }
+                () = sleep_until(again) => true,
+            };
+            due |= reconciler.look_at_news();
+        }
+        info!("stopping; HAProxy goes on serving");
+        Ok(())
+    }
+
+    /// Waits for the first answers, up to `agent.startup_wait`, applies them once, and returns.
+    ///
+    /// # Errors
+    ///
+    /// HAProxy could not be brought up to date, or some sources have not answered: then what the others said was applied, and
+    /// the services of those keep the servers that the file has for them.
+    pub async fn once(self) -> Result<(), AgentError> {
+        let waited = self.config.times.startup_wait;
+        let mut reconciler = Reconciler::start(self).await?;
+        let services = unanswered(&reconciler.running, waited).await;
+        reconciler.look_at_everything();
+        reconciler.apply().await?;
+        while let Some(at) = reconciler.output.retry_at() {
+            sleep_until(at).await;
+            reconciler.apply().await?;
+        }
+        if services.is_empty() { Ok(()) } else { Err(AgentError::Unanswered { services, waited }) }
+    }
+
+    /// Waits for the first answers, up to `agent.startup_wait`, and returns them. Writes nothing.
+    ///
+    /// The [`Status`] shows what each source said, those that have not answered included. The services of those are missing in
+    /// the catalog.
+    pub async fn discover(self) -> Catalog {
+        let waited = self.config.times.startup_wait;
+        let running = self.sources.start();
+        running.first_answers(waited).await;
+        let answers = running.views.iter().filter_map(|view| {
+            let snapshot = view.observed.borrow().snapshot.clone()?;
+            Some((view.service.clone(), snapshot))
+        });
+        Catalog::new(answers.collect::<Vec<_>>())
+    }
+}
+
+impl Config {
+    /// The text of HAProxy's configuration for these endpoints, as an agent would write it where no file was before. Pure.
+    ///
+    /// A service that the catalog does not have is rendered as if its source had not answered.
+    pub fn render(&self, catalog: &Catalog) -> String {
+        let mut model = Model::new(&self.services, &self.haproxy, None);
+        for (index, name) in self.services().enumerate() {
+            if let Some(snapshot) = catalog.service(name) {
+                model.refresh(index, Some(snapshot));
+            }
+        }
+        render(model.document())
+    }
+}
+
+async fn unanswered(running: &Running, waited: Duration) -> Vec<String> {
+    let views = running.first_answers(waited).await;
+    let describe = |view: &&crate::status::SourceView| match view.observed.borrow().health.error() {
+        Some(error) => format!("{} ({})", view.service, error.chain()),
+        None => view.service.clone(),
+    };
+    views.iter().map(describe).collect()
+}
+
+/// The state of a running agent.
+struct Reconciler {
+    running: Running,
+    model: Model,
+    output: Output,
+    applied: watch::Sender<AppliedView>,
+}
+
+impl Reconciler {
+    async fn start(agent: Agent) -> Result<Self, AgentError> {
+        let Agent { config, sources, applied } = agent;
+        let mut output = Output::new(&config.haproxy.output)?;
+        output.prepare().await;
+        let before = read_back(&config.haproxy.output).await;
+        let model = Model::new(&config.services, &config.haproxy, before.as_ref());
+        let running = sources.start();
+        info!(services = running.views.len(), "started; waiting for the first answers");
+        Ok(Self { running, model, output, applied })
+    }
+
+    fn look_at_everything(&mut self) {
+        self.running.news.take();
+        self.look_at(0..self.running.views.len());
+    }
+
+    /// Whether anything is different for HAProxy.
+    fn look_at_news(&mut self) -> bool {
+        let marked = self.running.news.take();
+        self.look_at(marked)
+    }
+
+    fn look_at(&mut self, services: impl IntoIterator<Item = usize>) -> bool {
+        let (mut changed, mut outcomes) = (Vec::<Changed>::new(), Vec::new());
+        for index in services {
+            let said = self.running.views[index].observed.borrow().snapshot.clone();
+            changed.extend(self.model.refresh(index, said.as_ref()));
+            outcomes.push((index, self.model.outcome(index)));
+        }
+        self.applied.send_if_modified(|view| {
+            view.services.resize_with(self.running.views.len(), Default::default);
+            for (index, (servers, rejected)) in outcomes {
+                view.services[index] = (servers, rejected);
+            }
+            // Whoever waits, waits for an apply.
+            false
+        });
+        let different = !changed.is_empty();
+        self.output.note(changed);
+        different
+    }
+
+    async fn apply(&mut self) -> Result<(), AgentError> {
+        let document: &Document = self.model.document();
+        let mut status = self.applied.borrow().output.clone();
+        let result = self.output.apply(document, &mut status).await;
+        self.applied.send_modify(|view| view.output = status);
+        Ok(result?)
+    }
+}

@@ -1,0 +1,186 @@
+//! The top-level `haproxy` section.
+
+use std::{path::PathBuf, time::Duration};
+
+use haproxy_render::{Line, Section as Extra, ServerId};
+use haproxy_runtime::{Check, Command, Pace, Reload, Staging};
+
+use super::{Problem, Section, lines::Lines, raw, seconds};
+
+/// What all services share in HAProxy, and how HAProxy is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Haproxy {
+    pub(crate) global: Vec<Line>,
+    pub(crate) defaults: Vec<Line>,
+    pub(crate) extra_sections: Vec<Extra>,
+    pub(crate) shared_frontend: Option<Vec<Line>>,
+    pub(crate) bind_address: String,
+    pub(crate) use_nerve_weights: bool,
+    pub(crate) max_server_id: ServerId,
+    pub(crate) output: Output,
+}
+
+/// Where the text goes and what happens then.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    /// `None`: nothing is written.
+    pub(crate) file: Option<(PathBuf, Staging)>,
+    pub(crate) check: Option<Check>,
+    pub(crate) reload: Option<Reload>,
+    pub(crate) pace: Pace,
+}
+
+/// How long a reload or check command may take, unless said otherwise.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(30);
+/// Synapse's `restart_interval`, in seconds.
+const RESTART_INTERVAL: f64 = 2.0;
+
+impl Haproxy {
+    /// Reads the section. What is wrong goes to `problems`, what is worth knowing to `warnings`.
+    pub(super) fn read(
+        section: &Section,
+        problems: &mut Vec<Problem>,
+        warnings: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        let raw = match section.parse::<raw::Haproxy>() {
+            Ok(raw) => raw,
+            Err(found) => {
+                problems.extend(found);
+                return None;
+            }
+        };
+        let mut list = |key, texts: &[String]| Lines::new(section, key).parse(texts, problems);
+        let global = list("global", &raw.global);
+        let defaults = list("defaults", &raw.defaults);
+        let shared_frontend = raw.shared_frontend.as_deref().map(|lines| list("shared_frontend", lines));
+        let extra_sections = extra_sections(section, &raw, problems, warnings);
+        let output = output(section, &raw, problems);
+        without_effect(section, &raw, warnings);
+        let max_server_id = ServerId::new(raw.max_server_id.unwrap_or(ServerId::DEFAULT_MAX.get()))
+            .map_err(|error| problems.push(section.problem_at("max_server_id", error.to_string())));
+        Some(Self {
+            global,
+            defaults,
+            extra_sections,
+            shared_frontend,
+            bind_address: raw.bind_address.unwrap_or_else(|| "localhost".to_owned()),
+            use_nerve_weights: raw.use_nerve_weights,
+            max_server_id: max_server_id.ok()?,
+            output: output?,
+        })
+    }
+}
+
+fn extra_sections(
+    section: &Section,
+    raw: &raw::Haproxy,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) -> Vec<Extra> {
+    let mut extras = Vec::new();
+    let nested = section.section("extra_sections");
+    for (title, texts) in &raw.extra_sections.0 {
+        let inner = nested.as_ref().unwrap_or(section);
+        let lines = Lines::new(inner, title).parse(texts, problems);
+        match Line::parse(title) {
+            Ok(parsed) => {
+                let (extra, rewritten) = Extra::new(parsed, lines).modernised();
+                if rewritten {
+                    let advice = format!(
+                        "HAProxy takes no address in the title of a section any more: written as `{}` with a `bind` line",
+                        extra.title
+                    );
+                    warnings.push(inner.problem_at(title, advice));
+                }
+                extras.push(extra);
+            }
+            Err(error) => problems.push(inner.problem_at(title, error.to_string())),
+        }
+    }
+    extras
+}
+
+fn output(section: &Section, raw: &raw::Haproxy, problems: &mut Vec<Problem>) -> Option<Output> {
+    let before = problems.len();
+    let mut require = |key: &str, given: bool, switch: &str| {
+        if !given {
+            problems.push(section.problem(format!("the `{key}` option is required when `{switch}` is true")));
+        }
+    };
+    if raw.do_writes {
+        require("config_file_path", raw.config_file_path.is_some(), "do_writes");
+    }
+    if raw.do_reloads {
+        require("reload_command", raw.reload_command.is_some(), "do_reloads");
+    }
+    if raw.do_checks {
+        require("check_command", raw.check_command.is_some(), "do_checks");
+        require("candidate_config_file_path", raw.candidate_config_file_path.is_some(), "do_checks");
+    }
+
+    let file = raw.config_file_path.as_ref().filter(|_| raw.do_writes).map(|path| {
+        let staging = match &raw.candidate_config_file_path {
+            // Only a check command needs to know where the candidate is. Without one it is staged where no watcher of the
+            // directory sees it.
+            Some(candidate) if raw.do_checks => Staging::At(PathBuf::from(candidate)),
+            _ => Staging::Beside,
+        };
+        (PathBuf::from(path), staging)
+    });
+    let mut command =
+        |key: &str, deadline_key: &str, command: Option<&raw::Command>, deadline: Option<f64>| {
+            let deadline = deadline
+                .map_or(Some(COMMAND_DEADLINE), |deadline| seconds(deadline).filter(|d| !d.is_zero()));
+            if deadline.is_none() {
+                problems.push(section.problem_at(deadline_key, "expected seconds, more than 0"));
+            }
+            let command = match command? {
+                raw::Command::Shell(line) => Command::shell(line.clone()),
+                raw::Command::Program(words) => Command::argv(words.iter().cloned()),
+            };
+            let command =
+                command.map_err(|error| problems.push(section.problem_at(key, error.to_string()))).ok()?;
+            Some((command, deadline?))
+        };
+    let check = command("check_command", "check_timeout", raw.check_command.as_ref(), raw.check_timeout)
+        .filter(|_| raw.do_checks)
+        .map(|(command, deadline)| Check { command, deadline });
+    let reload = command("reload_command", "reload_timeout", raw.reload_command.as_ref(), raw.reload_timeout)
+        .filter(|_| raw.do_reloads)
+        .map(|(command, deadline)| Reload { command, deadline });
+
+    let interval = seconds(raw.restart_interval.unwrap_or(RESTART_INTERVAL));
+    if interval.is_none() {
+        problems.push(section.problem_at("restart_interval", "expected seconds, 0 or more"));
+    }
+    let pace = Pace::new(interval.unwrap_or_default(), raw.restart_jitter.unwrap_or(0.0));
+    let pace =
+        pace.map_err(|error| problems.push(section.problem_at("restart_jitter", error.to_string()))).ok();
+    if problems.len() > before {
+        return None;
+    }
+    Some(Output { file, check, reload, pace: pace? })
+}
+
+/// Names the keys that Synapse acts on and this version does not.
+fn without_effect(section: &Section, raw: &raw::Haproxy, warnings: &mut Vec<Problem>) {
+    let mut note = |key: &str, given: bool, instead: &str| {
+        if given {
+            warnings.push(section.problem_at(key, format!("has no effect in this version: {instead}")));
+        }
+    };
+    note("do_socket", raw.do_socket == Some(true), "every change of a service's servers is a reload");
+    note(
+        "socket_file_path",
+        raw.socket_file_path.is_some() && raw.do_socket != Some(false),
+        "HAProxy's socket is not used",
+    );
+    let file = "ids and the servers last known are read back from the configuration file itself";
+    note("state_file_path", raw.state_file_path.is_some(), file);
+    note("state_file_ttl", raw.state_file_ttl.is_some(), file);
+    note(
+        "server_order_seed",
+        raw.server_order_seed.is_some(),
+        "servers are written in the order of their names",
+    );
+}

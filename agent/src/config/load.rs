@@ -1,0 +1,222 @@
+//! From the text of a configuration to what is true.
+
+use std::{collections::HashMap, fmt, time::Duration};
+
+use discovery_core::Backoff;
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::{
+    KeyPath, Problem, Report, Section, Value,
+    haproxy::Haproxy,
+    parse, raw,
+    service::{Findings, Service},
+};
+use crate::registry::Registry;
+
+/// A configuration without a mistake: nothing in it is left to interpret.
+///
+/// Its keys are Synapse's, with a section `agent` that is ours. Reading it touches nothing and connects nowhere.
+#[derive(Clone)]
+pub struct Config {
+    pub(crate) services: Vec<Service>,
+    pub(crate) haproxy: Haproxy,
+    pub(crate) times: Times,
+    warnings: Report,
+}
+
+/// The `agent` section: how long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// How long to wait for the first answers before anything is written.
+    pub(crate) startup_wait: Duration,
+    /// How long no news must come before what has come is applied.
+    pub(crate) settle: Duration,
+    /// How long news may be held back by further news.
+    pub(crate) settle_max: Duration,
+    pub(crate) backoff: Backoff,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            startup_wait: Duration::from_secs(10),
+            settle: Duration::from_millis(5),
+            settle_max: Duration::from_millis(100),
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// The keys at the top. Synapse takes any other for the name of a plugin that writes another program's configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Top {
+    #[serde(default, rename = "services")]
+    _services: IgnoredAny,
+    #[serde(rename = "haproxy")]
+    _haproxy: IgnoredAny,
+    #[serde(default, rename = "agent")]
+    _agent: IgnoredAny,
+    statsd: Option<IgnoredAny>,
+    service_conf_dir: Option<IgnoredAny>,
+    file_output: Option<IgnoredAny>,
+}
+
+impl Config {
+    /// Reads a configuration: JSON, JSON with comments, or YAML, told apart by what it looks like.
+    ///
+    /// `file` is what messages call it. `registry` has the discovery methods that it may name.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes at once, each with its line, column and key path.
+    pub fn parse(text: &str, file: Option<&str>, registry: &Registry) -> Result<Self, Report> {
+        let file = file.map(str::to_owned);
+        let report = |problems| Report::new(file.clone(), problems);
+        let root = parse(text).map_err(|error| report(vec![error.into()]))?;
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        let config = read(&Section::new(root, KeyPath::root()), registry, &mut problems, &mut warnings);
+        match config {
+            Some((services, haproxy, times)) if problems.is_empty() => {
+                Ok(Self { services, haproxy, times, warnings: report(warnings) })
+            }
+            _ => Err(report(problems)),
+        }
+    }
+
+    /// What is worth knowing and no mistake: keys without effect, lines that are written otherwise.
+    pub fn warnings(&self) -> &Report {
+        &self.warnings
+    }
+
+    /// The names of the services, in the order of the file.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().map(|service| service.name.as_str())
+    }
+}
+
+impl fmt::Debug for Config {
+    /// Names only: HAProxy's lines may hold passwords (`stats auth`).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("services", &self.services().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+fn read(
+    root: &Section,
+    registry: &Registry,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) -> Option<(Vec<Service>, Haproxy, Times)> {
+    match root.parse::<Top>() {
+        Ok(top) => top_level(root, &top, problems, warnings),
+        Err(found) => problems.extend(found),
+    }
+    let haproxy = root.section("haproxy").and_then(|section| Haproxy::read(&section, problems, warnings));
+    let times =
+        root.section("agent").map_or_else(|| Some(Times::default()), |section| times(&section, problems));
+    let services = services(root, registry, haproxy.as_ref(), problems, warnings);
+    Some((services?, haproxy?, times?))
+}
+
+fn top_level(root: &Section, top: &Top, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+    if top.statsd.is_some() {
+        warnings.push(root.problem_at("statsd", "has no effect in this version: no metrics are sent"));
+    }
+    let mut absent = |key: &str, given: bool, instead: &str| {
+        if given {
+            problems.push(root.problem_at(key, format!("this version does not have it: {instead}")));
+        }
+    };
+    absent("service_conf_dir", top.service_conf_dir.is_some(), "write all services into one file");
+    absent("file_output", top.file_output.is_some(), "it writes HAProxy's configuration alone");
+}
+
+fn services(
+    root: &Section,
+    registry: &Registry,
+    haproxy: Option<&Haproxy>,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) -> Option<Vec<Service>> {
+    let Some(section) = root.section("services") else {
+        // As Synapse: the other sections alone are a configuration.
+        return Some(Vec::new());
+    };
+    let Value::Map(entries) = &section.node().value else {
+        problems.push(section.problem("expected a map from a service's name to the service"));
+        return None;
+    };
+    let before = problems.len();
+    let mut services = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let service = Section::new(entry.value.clone(), section.path().key(&entry.key));
+        let mut found = Findings { problems: &mut *problems, warnings: &mut *warnings };
+        if let Some(read) = Service::read(&entry.key, &service, registry, haproxy, &mut found) {
+            services.push((service, read));
+        }
+    }
+    clashes(&services, problems);
+    (problems.len() == before).then(|| services.into_iter().map(|(_, service)| service).collect())
+}
+
+/// Two services that HAProxy could not tell apart, or could not both listen for.
+fn clashes(services: &[(Section, Service)], problems: &mut Vec<Problem>) {
+    let (mut names, mut binds) = (HashMap::new(), HashMap::new());
+    for (section, service) in services {
+        let Some(shape) = &service.shape else { continue };
+        if let Some(first) = names.insert(&shape.backend_name, &service.name) {
+            let message = format!("service `{first}` already has a backend called `{}`", shape.backend_name);
+            problems.push(section.problem(message));
+        }
+        if let Some(bind) = &shape.bind
+            && let Some(port) = bind.port
+            && let Some(first) = binds.insert((&bind.address, port), &service.name)
+        {
+            let message = format!("service `{first}` already listens at {}:{port}", bind.address);
+            problems.push(section.problem(message));
+        }
+    }
+}
+
+fn times(section: &Section, problems: &mut Vec<Problem>) -> Option<Times> {
+    let raw = match section.parse::<raw::Agent>() {
+        Ok(raw) => raw,
+        Err(found) => {
+            problems.extend(found);
+            return None;
+        }
+    };
+    let before = problems.len();
+    let mut time = |key: &str, given: Option<f64>, or: Duration| {
+        given.map_or(Some(or), seconds).unwrap_or_else(|| {
+            problems.push(section.problem_at(key, "expected seconds, 0 or more"));
+            or
+        })
+    };
+    let or = Times::default();
+    let startup_wait = time("startup_wait", raw.startup_wait, or.startup_wait);
+    let settle = time("settle", raw.settle, or.settle);
+    let settle_max = time("settle_max", raw.settle_max, or.settle_max.max(settle));
+    let min = time("backoff_min", raw.backoff_min, Duration::from_millis(500));
+    let max = time("backoff_max", raw.backoff_max, Duration::from_secs(30).max(min));
+    if settle_max < settle {
+        problems.push(section.problem_at("settle_max", "must not be shorter than `settle`"));
+    }
+    let backoff = Backoff::new(min, max).map_err(|error| {
+        let key = if raw.backoff_max.is_some() { "backoff_max" } else { "backoff_min" };
+        problems.push(section.problem_at(key, error.to_string()));
+    });
+    if problems.len() > before {
+        return None;
+    }
+    Some(Times { startup_wait, settle, settle_max, backoff: backoff.ok()? })
+}
+
+/// Seconds as they are written in a configuration; `None` for less than nothing and for more than a year.
+pub(crate) fn seconds(written: f64) -> Option<Duration> {
+    const YEAR: Duration = Duration::from_hours(366 * 24);
+    Duration::try_from_secs_f64(written).ok().filter(|duration| *duration <= YEAR)
+}

@@ -1,0 +1,26 @@
+//! Reading the configuration: text, tree with positions, typed values, and every mistake at once.
+
+mod blank;
+mod de;
+mod haproxy;
+mod lines;
+mod load;
+mod node;
+mod parse;
+mod port;
+mod raw;
+mod report;
+mod section;
+mod service;
+
+pub use de::from_node;
+pub use load::Config;
+pub use node::{Entry, Node, Value};
+pub use parse::{SyntaxError, parse};
+pub use port::Port;
+pub use report::{KeyPath, Problem, Report, Step};
+pub use section::Section;
+
+pub(crate) use haproxy::{Haproxy, Output};
+pub(crate) use load::{Times, seconds};
+pub(crate) use service::Service;

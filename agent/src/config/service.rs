@@ -1,0 +1,299 @@
+//! One service of the configuration.
+
+use discovery_core::{
+    Endpoint, Snapshot,
+    transform::{Condition, Defaults, LabelFilter, WhenEmpty},
+};
+use haproxy_render::{Bind, Line, Name, directive, keyword};
+
+use super::{
+    KeyPath, Node, Port, Problem, Section, Value,
+    haproxy::Haproxy,
+    lines::Lines,
+    raw::{self, DISCOVERY_KEYS, Given},
+};
+use crate::{
+    desired::{Order, Shape},
+    fold::Rules,
+    registry::{Registry, Source},
+    template::Template,
+};
+
+/// A service: where its endpoints come from, what becomes of them, and how HAProxy is to serve them.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) name: Name,
+    pub(crate) method: String,
+    pub(crate) source: Source,
+    pub(crate) rules: Rules,
+    /// `None`: HAProxy does not serve it (`disabled`).
+    pub(crate) shape: Option<Shape>,
+}
+
+/// Discovery methods of Synapse that this build does not have, and what to do about it.
+fn elsewhere(method: &str) -> Option<&'static str> {
+    match method {
+        "etcd" => Some("this build was made without the feature `etcd`"),
+        "ec2tag" | "zookeeper" | "zookeeper_poll" | "zookeeper_dns" | "zookeeper_dns_poll" | "dns"
+        | "docker" | "multi" | "marathon" => Some("Synapse has it, this version does not"),
+        _ => None,
+    }
+}
+
+/// Where problems and warnings about one configuration are collected.
+pub(super) struct Findings<'a> {
+    pub(super) problems: &'a mut Vec<Problem>,
+    pub(super) warnings: &'a mut Vec<Problem>,
+}
+
+impl Service {
+    /// Reads the service called `name`. `haproxy` is what all services share, if that could be read.
+    pub(super) fn read(
+        name: &str,
+        section: &Section,
+        registry: &Registry,
+        haproxy: Option<&Haproxy>,
+        found: &mut Findings<'_>,
+    ) -> Option<Self> {
+        let parsed =
+            Name::parse(name).map_err(|error| found.problems.push(section.problem(error.to_string())));
+        if !matches!(section.node().value, Value::Map(_)) {
+            found.problems.push(section.problem("expected a map with `discovery` and `haproxy`"));
+            return None;
+        }
+        let rest = section.without(&["discovery"]);
+        let raw = rest.parse::<raw::Service>().map_err(|problems| found.problems.extend(problems)).ok();
+        let discovery = discovery(section, registry, found);
+        let raw = raw?;
+        if raw.load_test_concurrency.is_some() {
+            let note = "has no effect in this version: the service is made once";
+            found.warnings.push(section.problem_at("load_test_concurrency", note));
+        }
+        let rules =
+            rules(section, &raw, discovery.as_ref().map(|found| found.filters.clone()), found.problems);
+        let name = parsed.ok()?;
+        let shape = match haproxy {
+            Some(haproxy) => shape(&name, section, &raw.haproxy, haproxy, found),
+            None => None,
+        };
+        let Discovery { method, source, .. } = discovery?;
+        if method == "base" && rules.as_ref().is_some_and(|rules| rules.defaults.is_empty()) {
+            let note = "the method `base` discovers nothing, and there are no `default_servers`: nobody will be served";
+            found.warnings.push(section.problem_at("discovery", note));
+        }
+        Some(Self { name, method, source, rules: rules?, shape })
+    }
+}
+
+struct Discovery {
+    method: String,
+    source: Source,
+    filters: Vec<LabelFilter>,
+}
+
+fn discovery(section: &Section, registry: &Registry, found: &mut Findings<'_>) -> Option<Discovery> {
+    if section.get("discovery_multi").is_some() {
+        found.problems.push(
+            section.problem_at("discovery_multi", "this version does not have it: give one `discovery`"),
+        );
+    }
+    let Some(section) = section.section("discovery") else {
+        found.problems.push(section.problem("missing key `discovery`"));
+        return None;
+    };
+    let filters = filters(&section, found.problems);
+    let method = match section.get("method") {
+        Some(Node { value: Value::Str(method), .. }) => method.to_lowercase(),
+        Some(_) => {
+            found.problems.push(section.problem_at("method", "expected the name of a discovery method"));
+            return None;
+        }
+        None => {
+            found.problems.push(section.problem("missing key `method`"));
+            return None;
+        }
+    };
+    match registry.read(&method, &section.without(&DISCOVERY_KEYS)) {
+        Some(Ok(source)) => Some(Discovery { method, source, filters: filters? }),
+        Some(Err(problems)) => {
+            found.problems.extend(problems);
+            None
+        }
+        None => {
+            let known: Vec<_> = registry.methods().map(|method| format!("`{method}`")).collect();
+            let why = elsewhere(&method).map(|why| format!(" ({why})")).unwrap_or_default();
+            let message = format!("no discovery method {method:?}{why}; known are {}", known.join(", "));
+            found.problems.push(section.problem_at("method", message));
+            None
+        }
+    }
+}
+
+/// `label_filters`, with the deprecated `label_filter` in front.
+fn filters(section: &Section, problems: &mut Vec<Problem>) -> Option<Vec<LabelFilter>> {
+    let mut filters = Vec::new();
+    let mut complete = true;
+    for key in ["label_filter", "label_filters"] {
+        let Some(list) = section.section(key) else { continue };
+        match list.parse::<Vec<raw::LabelFilter>>() {
+            Ok(list) => filters.extend(list.into_iter().map(|filter| LabelFilter {
+                label: filter.label,
+                value: filter.value,
+                condition: match filter.condition {
+                    raw::Condition::Equals => Condition::Equals,
+                    raw::Condition::NotEquals => Condition::NotEquals,
+                },
+            })),
+            Err(found) => {
+                problems.extend(found);
+                complete = false;
+            }
+        }
+    }
+    complete.then_some(filters)
+}
+
+fn rules(
+    section: &Section,
+    raw: &raw::Service,
+    filters: Option<Vec<LabelFilter>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Rules> {
+    let before = problems.len();
+    let mut defaults = Vec::new();
+    for (index, record) in raw.default_servers.iter().enumerate() {
+        match Endpoint::try_from(record.clone()) {
+            Ok(endpoint) => defaults.push(endpoint),
+            Err(error) => {
+                problems.push(problem_in_list(section, "default_servers", index, error.to_string()));
+            }
+        }
+    }
+    if problems.len() > before {
+        return None;
+    }
+    Some(Rules {
+        defaults: Snapshot::new(defaults),
+        when_defaults: if raw.keep_default_servers { Defaults::Always } else { Defaults::WhenEmpty },
+        port: raw.backend_port_override.or(raw.haproxy.server_port_override).map(|Port(port)| port),
+        backup_port: raw.haproxy.server_backup_port.map(|Port(port)| port),
+        filters: filters?,
+        elect_leader: raw.leader_election,
+        when_empty: if raw.use_previous_backends.unwrap_or(true) {
+            WhenEmpty::Keep
+        } else {
+            WhenEmpty::Accept
+        },
+    })
+}
+
+fn problem_in_list(section: &Section, key: &str, index: usize, message: String) -> Problem {
+    let path: KeyPath = section.path().key(key).index(index);
+    match section.get(key) {
+        Some(Node { value: Value::Seq(items), .. }) if index < items.len() => {
+            Problem::new(items[index].line, items[index].column, &path, message)
+        }
+        _ => section.problem_at(key, message),
+    }
+}
+
+fn shape(
+    name: &Name,
+    service: &Section,
+    raw: &raw::ServiceHaproxy,
+    haproxy: &Haproxy,
+    found: &mut Findings<'_>,
+) -> Option<Shape> {
+    if raw.disabled {
+        return None;
+    }
+    let none = Section::new(
+        Node { value: Value::Map(Vec::new()), ..service.node().clone() },
+        service.path().key("haproxy"),
+    );
+    let section = service.section("haproxy").unwrap_or(none);
+    let before = found.problems.len();
+
+    let mut list = |key, texts: &[String]| Lines::new(&section, key).parse(texts, found.problems);
+    let listen = keyword::split(&list("listen", &raw.listen));
+    for line in &listen.unknown {
+        let keyword = line.as_str().split_ascii_whitespace().next().unwrap_or_default();
+        let remark = format!(
+            "`{keyword}` is no keyword of HAProxy 2.6 to 3.4 known here: written to frontend and backend as it is"
+        );
+        found.warnings.push(section.problem_at("listen", remark));
+    }
+    let with_listen = |mut own: Vec<Line>, listen: Vec<Line>| {
+        own.extend(listen);
+        own
+    };
+    let frontend = with_listen(list("frontend", &raw.frontend), listen.frontend);
+    let backend = with_listen(list("backend", &raw.backend), listen.backend);
+    let shared_frontend = list("shared_frontend", &raw.shared_frontend);
+    let mut fail = |key: &str, message: String| found.problems.push(section.problem_at(key, message));
+
+    let backend_name = match &raw.backend_name {
+        None => name.clone(),
+        Some(text) => Name::parse(text)
+            .map_err(|error| fail("backend_name", error.to_string()))
+            .unwrap_or_else(|()| name.clone()),
+    };
+    let address = raw.bind_address.as_deref().unwrap_or(&haproxy.bind_address);
+    let options = raw.bind_options.as_deref().unwrap_or_default();
+    let bind = match raw.port {
+        Given::Absent => None,
+        Given::Null => Some(None),
+        Given::Value(Port(port)) => Some(Some(port)),
+    };
+    let bind = bind.and_then(|port| {
+        let mut bind = Bind::new(
+            Line::parse(address).map_err(|error| fail("bind_address", error.to_string())).ok()?,
+            port,
+        );
+        bind.options = Line::parse(options).map_err(|error| fail("bind_options", error.to_string())).ok()?;
+        Some(bind)
+    });
+    let order = match raw.backend_order.as_deref() {
+        None | Some("asc") => Order::Ascending,
+        Some("desc") => Order::Descending,
+        Some("no_shuffle") => Order::AsDiscovered,
+        Some(other) => {
+            let remark = format!(
+                "{other:?} has no effect in this version: servers are written in the order of their names"
+            );
+            found.warnings.push(section.problem_at("backend_order", remark));
+            Order::Ascending
+        }
+    };
+    if raw.cookie_value_method.as_deref().is_some_and(|method| method != "name") {
+        let message = "this version only has `name`: the cookie's value is the server's name".to_owned();
+        found.problems.push(section.problem_at("cookie_value_method", message));
+    }
+    let options = Template::parse(raw.server_options.as_deref().unwrap_or_default())
+        .map_err(|error| found.problems.push(section.problem_at("server_options", error.to_string())))
+        .ok();
+    if matches!(raw.port, Given::Absent) && shared_frontend.is_empty() {
+        let remark = "there is no `port`: the service has a backend and no frontend";
+        found.warnings.push(section.problem(remark));
+    }
+    if found.problems.len() > before {
+        return None;
+    }
+    let in_effect = |test: fn(&[Line]) -> bool| test(&haproxy.defaults) || test(&backend);
+    let mode = directive::mode(&backend).or_else(|| directive::mode(&haproxy.defaults));
+    Some(Shape {
+        service: name.clone(),
+        cookie: in_effect(directive::has_cookie) && mode == Some("http"),
+        names_init_addr: in_effect(directive::sets_init_addr),
+        frontend,
+        has_frontend: !matches!(raw.port, Given::Absent),
+        bind,
+        backend_name,
+        backend,
+        shared_frontend,
+        options: options?,
+        order,
+        use_nerve_weights: haproxy.use_nerve_weights,
+        max_server_id: haproxy.max_server_id,
+    })
+}

@@ -1,0 +1,154 @@
+//! From what is to be served to how HAProxy is to serve it: the one place where an endpoint becomes a server.
+
+use std::collections::BTreeMap;
+
+use discovery_core::{Endpoint, Rejection};
+use haproxy_render::{
+    Address, Backend, Bind, Cookie, Frontend, Ids, Line, Name, Server, ServerId, ServerOptions, Service,
+    Weight,
+};
+
+use crate::{fold::Served, template::Template};
+
+/// How HAProxy is to serve a service, but for its servers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shape {
+    pub(crate) service: Name,
+    pub(crate) has_frontend: bool,
+    pub(crate) bind: Option<Bind>,
+    pub(crate) frontend: Vec<Line>,
+    pub(crate) backend_name: Name,
+    pub(crate) backend: Vec<Line>,
+    pub(crate) shared_frontend: Vec<Line>,
+    pub(crate) options: Template,
+    /// Whether a cookie on a server line has any effect.
+    pub(crate) cookie: bool,
+    /// Whether a `default-server` line says what becomes of a name that does not resolve.
+    pub(crate) names_init_addr: bool,
+    pub(crate) order: Order,
+    pub(crate) use_nerve_weights: bool,
+    pub(crate) max_server_id: ServerId,
+}
+
+/// The order of a backend's servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By name.
+    Ascending,
+    /// By name, backwards.
+    Descending,
+    /// By address, as a snapshot has them.
+    AsDiscovered,
+}
+
+/// A service as HAProxy is to serve it, and the endpoints that it can't serve.
+#[derive(Debug, Clone)]
+pub(crate) struct Desired {
+    pub(crate) service: Service,
+    pub(crate) rejected: Vec<Rejection>,
+}
+
+/// The ids of one backend's servers.
+pub(crate) type KnownIds = BTreeMap<Name, ServerId>;
+
+impl Shape {
+    /// Makes the servers. `before` are those that were served before this program started; `ids` are those that
+    /// servers have, and become those that they are given.
+    pub(crate) fn desired(&self, served: &Served, before: &[Server], ids: &mut KnownIds) -> Desired {
+        let (servers, rejected) = match served {
+            Served::Unheard(_) if !before.is_empty() => (before.to_vec(), Vec::new()),
+            Served::Known(snapshot) | Served::Unheard(snapshot) => self.servers(snapshot.endpoints(), ids),
+        };
+        let mut backend = Backend::new(self.backend_name.clone(), self.backend.clone());
+        backend.servers = servers;
+        let mut service = Service::new(self.service.clone(), backend);
+        service.shared_frontend.clone_from(&self.shared_frontend);
+        if self.has_frontend {
+            let mut frontend = Frontend::new(self.service.clone(), self.backend_name.clone());
+            frontend.lines.clone_from(&self.frontend);
+            frontend.bind.clone_from(&self.bind);
+            service.frontend = Some(frontend);
+        }
+        Desired { service, rejected }
+    }
+
+    fn servers(&self, endpoints: &[Endpoint], ids: &mut KnownIds) -> (Vec<Server>, Vec<Rejection>) {
+        let mut rejected = Vec::new();
+        let mut named = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            match name(endpoint) {
+                Ok(name) => named.push((name, endpoint)),
+                Err(reason) => rejected.push(Rejection::new(&endpoint.to_string(), &reason)),
+            }
+        }
+        // Ids first and for all: which number a server gets must not hang on the order of the lines.
+        let known = std::mem::take(ids);
+        let assigned = Ids::new()
+            .max(self.max_server_id)
+            .previous(known)
+            .assign(named.iter().map(|(name, endpoint)| (name.clone(), wanted_id(endpoint))));
+        *ids = assigned.ids;
+        let mut servers = Vec::with_capacity(named.len());
+        for (name, endpoint) in named {
+            let server = match ids.get(&name) {
+                Some(&id) => self.server(name, endpoint, id),
+                None => Err(format!("no id is left up to {}", self.max_server_id)),
+            };
+            match server {
+                Ok(server) => servers.push(server),
+                Err(reason) => rejected.push(Rejection::new(&endpoint.to_string(), &reason)),
+            }
+        }
+        match self.order {
+            Order::Ascending => servers.sort_by(|a, b| a.name().cmp(b.name())),
+            Order::Descending => servers.sort_by(|a, b| b.name().cmp(a.name())),
+            Order::AsDiscovered => {}
+        }
+        (servers, rejected)
+    }
+
+    fn server(&self, name: Name, endpoint: &Endpoint, id: ServerId) -> Result<Server, String> {
+        let host = endpoint.host().to_string();
+        let address = Address::parse(&host).map_err(|error| error.to_string())?;
+        let own = match self.options.constant() {
+            Some(text) => ServerOptions::trusted(text),
+            None => ServerOptions::trusted(&self.options.fill(
+                &host,
+                endpoint.port().get(),
+                endpoint.name().unwrap_or_default(),
+            )),
+        };
+        let own = own.map_err(|error| format!("the service's server_options: {error}"))?;
+        let (_, asked) = ServerOptions::split_id(endpoint.server_options().unwrap_or_default());
+        let asked =
+            ServerOptions::untrusted(&asked).map_err(|error| format!("haproxy_server_options: {error}"))?;
+        let cookie = self.cookie.then(|| Cookie::from(&name));
+        let weight = endpoint.weight().filter(|_| self.use_nerve_weights);
+        // What registries hold goes up to any number, HAProxy's weights to 256.
+        let weight = weight.map(|weight| Weight::new(weight).unwrap_or(Weight::MAX));
+        Server::builder(name, address, endpoint.port(), id)
+            .backup(endpoint.backup())
+            .cookie(cookie)
+            .weight(weight)
+            .inherits_init_addr(self.names_init_addr)
+            .options(own)
+            .options(asked)
+            .build()
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// The id that an endpoint's options ask for, as Synapse's users write it.
+fn wanted_id(endpoint: &Endpoint) -> Option<ServerId> {
+    ServerOptions::split_id(endpoint.server_options()?).0
+}
+
+/// `name_host:port`, or `host:port` without a name, as Synapse names servers.
+fn name(endpoint: &Endpoint) -> Result<Name, String> {
+    let (host, port) = (endpoint.host(), endpoint.port());
+    let text = match endpoint.name() {
+        Some(name) => format!("{name}_{host}:{port}"),
+        None => format!("{host}:{port}"),
+    };
+    Name::parse(&text).map_err(|error| format!("its name cannot be a server's: {error}"))
+}

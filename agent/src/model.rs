@@ -1,0 +1,137 @@
+//! All services as they are to be served: what changed since the last look, and the text for it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use discovery_core::{Rejection, Snapshot};
+use haproxy_render::{Document, ReadBack, Server, Service};
+use tracing::warn;
+
+use crate::{
+    config::{self, Haproxy},
+    desired::{KnownIds, Shape},
+    fold::{Folded, fold},
+};
+
+/// The desired state of everything.
+#[derive(Debug)]
+pub(crate) struct Model {
+    document: Document,
+    services: Vec<State>,
+}
+
+/// The desired state of one service.
+#[derive(Debug)]
+struct State {
+    config: config::Service,
+    last_good: Option<Snapshot>,
+    /// Those that were served before this program started.
+    before: Vec<Server>,
+    ids: KnownIds,
+    /// Where it stands in the document; `None` while HAProxy does not serve it.
+    position: Option<usize>,
+    rejected: Vec<Rejection>,
+    leaderless: bool,
+}
+
+/// How the servers of one service changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) service: String,
+    pub(crate) added: usize,
+    pub(crate) removed: usize,
+    pub(crate) altered: usize,
+}
+
+impl Model {
+    /// The state in which nothing has been heard. `before` is what the file held when this program started.
+    pub(crate) fn new(services: &[config::Service], haproxy: &Haproxy, before: Option<&ReadBack>) -> Self {
+        let mut document = Document::new(haproxy.global.clone(), haproxy.defaults.clone());
+        document.extra_sections.clone_from(&haproxy.extra_sections);
+        document.shared_frontend.clone_from(&haproxy.shared_frontend);
+        let mut states = Vec::with_capacity(services.len());
+        for config in services {
+            let backend = config.shape.as_ref().and_then(|shape| before?.backend(&shape.backend_name));
+            let before = backend.map(|backend| backend.servers.clone()).unwrap_or_default();
+            let mut state = State {
+                ids: before.iter().map(|server| (server.name().clone(), server.id())).collect(),
+                config: config.clone(),
+                last_good: None,
+                before,
+                position: None,
+                rejected: Vec::new(),
+                leaderless: false,
+            };
+            if let Some(service) = state.desired(None) {
+                state.position = Some(document.services.len());
+                document.services.push(Arc::new(service));
+            }
+            states.push(state);
+        }
+        Self { document, services: states }
+    }
+
+    /// Looks at one service again, by its place in the configuration. `None`: nothing is different for HAProxy.
+    pub(crate) fn refresh(&mut self, index: usize, said: Option<&Snapshot>) -> Option<Changed> {
+        let state = self.services.get_mut(index)?;
+        let desired = state.desired(said);
+        let (position, desired) = (state.position?, desired?);
+        let current = &mut self.document.services[position];
+        if **current == desired {
+            return None;
+        }
+        let changed = changed(current, &desired);
+        *current = Arc::new(desired);
+        Some(changed)
+    }
+
+    /// What HAProxy is to run.
+    pub(crate) fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The endpoints of a service that HAProxy can't serve, and how many it does, by the service's place in the
+    /// configuration.
+    pub(crate) fn outcome(&self, index: usize) -> (usize, Vec<Rejection>) {
+        let Some(state) = self.services.get(index) else { return (0, Vec::new()) };
+        let servers =
+            state.position.map_or(0, |position| self.document.services[position].backend.servers.len());
+        (servers, state.rejected.clone())
+    }
+}
+
+impl State {
+    /// Folds what the source said and makes servers of it. Logs what is refused for the first time.
+    fn desired(&mut self, said: Option<&Snapshot>) -> Option<Service> {
+        let shape: &Shape = self.config.shape.as_ref()?;
+        let Folded { served, last_good, no_leader } = fold(&self.config.rules, said, self.last_good.as_ref());
+        self.last_good = last_good;
+        let service = self.config.name.as_str();
+        if let Some(reason) = no_leader.filter(|_| said.is_some() && !self.leaderless) {
+            warn!(service, error = %reason, "nobody is elected leader, so nobody is served");
+        }
+        self.leaderless = no_leader.is_some() && said.is_some();
+        let desired = shape.desired(&served, &self.before, &mut self.ids);
+        for rejection in &desired.rejected {
+            if !self.rejected.contains(rejection) {
+                warn!(service, entry = rejection.entry, error = rejection.reason, "not serving an endpoint");
+            }
+        }
+        self.rejected = desired.rejected;
+        Some(desired.service)
+    }
+}
+
+fn changed(old: &Service, new: &Service) -> Changed {
+    let before: HashMap<_, _> = old.backend.servers.iter().map(|server| (server.name(), server)).collect();
+    let (mut added, mut kept, mut altered) = (0, 0, 0);
+    for server in &new.backend.servers {
+        match before.get(server.name()) {
+            None => added += 1,
+            Some(old) => {
+                kept += 1;
+                altered += usize::from(*old != server);
+            }
+        }
+    }
+    Changed { service: new.name.to_string(), added, removed: before.len() - kept, altered }
+}

@@ -1,0 +1,194 @@
+//! The discovery methods: from the `discovery` section of a service to a watcher.
+
+use std::{
+    any::{Any, TypeId},
+    collections::{BTreeMap, HashMap},
+    fmt,
+    future::Future,
+    hash::Hash,
+    pin::Pin,
+    sync::Arc,
+};
+
+use discovery_core::{Backoff, Watcher};
+
+use crate::config::{Problem, Section};
+
+/// A checked `discovery` section: makes the watcher of a service.
+///
+/// Making one connects to nothing and reads nothing: that begins when the watcher is first asked. It is made anew each time
+/// an agent is.
+#[derive(Clone)]
+pub struct Source(Arc<Make>);
+
+type Make = dyn Fn(&mut Context<'_>) -> Box<dyn Watcher> + Send + Sync;
+
+impl Source {
+    /// A source whose watchers are made by `make`.
+    pub fn new<W: Watcher + 'static>(make: impl Fn(&mut Context<'_>) -> W + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |context| Box::new(make(context))))
+    }
+
+    pub(crate) fn watcher(&self, context: &mut Context<'_>) -> Box<dyn Watcher> {
+        (self.0)(context)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Source")
+    }
+}
+
+/// What a [`Source`] makes its watcher with.
+pub struct Context<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) backoff: Backoff,
+    pub(crate) connections: &'a mut Connections,
+}
+
+impl Context<'_> {
+    /// The name of the service that the watcher is for.
+    pub fn service(&self) -> &str {
+        self.service
+    }
+
+    /// How long to wait between attempts to reach a registry again.
+    pub fn backoff(&self) -> Backoff {
+        self.backoff
+    }
+
+    /// A connection that several services share: the one made for an equal `key` before, or else a new one.
+    ///
+    /// `connect` returns the handle and the future that drives it. The agent runs that future beside its services; it should
+    /// end when nobody holds the handle any more.
+    pub fn shared<K, T, F>(&mut self, key: K, connect: impl FnOnce(K) -> (T, F)) -> T
+    where
+        K: Hash + Eq + Clone + Send + 'static,
+        T: Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let slot = self.connections.shared.entry(TypeId::of::<HashMap<K, T>>());
+        let known = slot.or_insert_with(|| Box::new(HashMap::<K, T>::new()));
+        let mut known = known.downcast_mut::<HashMap<K, T>>();
+        if let Some(handle) = known.as_ref().and_then(|known| known.get(&key)) {
+            return handle.clone();
+        }
+        let (handle, driver) = connect(key.clone());
+        if let Some(known) = &mut known {
+            known.insert(key, handle.clone());
+        }
+        self.connections.drivers.push(Box::pin(driver));
+        handle
+    }
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+/// The connections of one agent, and the futures that drive them and were not started yet.
+#[derive(Default)]
+pub(crate) struct Connections {
+    shared: HashMap<TypeId, Box<dyn Any + Send>>,
+    pub(crate) drivers: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+type Read = Box<dyn Fn(&Section) -> Result<Source, Vec<Problem>> + Send + Sync>;
+
+/// The discovery methods that a configuration can name.
+///
+/// ```
+/// use agent::{Registry, Source, config::Problem};
+/// use discovery_core::{Endpoint, Fixed, Snapshot};
+///
+/// /// What stands in the section: serde's types do, whatever the file's format.
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Local {
+///     port: u16,
+/// }
+///
+/// let registry = Registry::builtin().with("local", |section| {
+///     let Local { port } = section.parse()?;
+///     let endpoint = Endpoint::new(std::net::IpAddr::from([127, 0, 0, 1]).try_into().unwrap(), port)
+///         .map_err(|error| vec![section.problem_at("port", error.to_string())])?;
+///     Ok(Source::new(move |_| Fixed::new(Snapshot::new([endpoint.clone()]))))
+/// });
+/// assert!(registry.methods().any(|method| method == "local"));
+/// ```
+pub struct Registry {
+    methods: BTreeMap<String, Read>,
+}
+
+impl Registry {
+    /// No methods at all.
+    pub fn empty() -> Self {
+        Self { methods: BTreeMap::new() }
+    }
+
+    /// The methods of this build: `base` and `file`, and those of the crate's features.
+    pub fn builtin() -> Self {
+        let registry = Self::empty().with("base", crate::method::base).with("file", crate::method::file);
+        #[cfg(feature = "etcd")]
+        let registry = registry.with("etcd", crate::method::etcd);
+        registry
+    }
+
+    /// Adds a method, or replaces one. `read` gets the service's `discovery` section without the keys that all methods
+    /// share; it checks everything that can be checked without touching the world.
+    #[must_use]
+    pub fn with(
+        mut self,
+        method: &str,
+        read: impl Fn(&Section) -> Result<Source, Vec<Problem>> + Send + Sync + 'static,
+    ) -> Self {
+        self.methods.insert(method.to_owned(), Box::new(read));
+        self
+    }
+
+    /// The names of the methods, sorted.
+    pub fn methods(&self) -> impl Iterator<Item = &str> {
+        self.methods.keys().map(String::as_str)
+    }
+
+    pub(crate) fn read(&self, method: &str, section: &Section) -> Option<Result<Source, Vec<Problem>>> {
+        self.methods.get(method).map(|read| read(section))
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::builtin()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.methods.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_keys_share_one_connection_and_others_do_not() {
+        let mut connections = Connections::default();
+        let mut made = 0;
+        for key in ["a", "b", "a"] {
+            let mut context =
+                Context { service: "web", backoff: Backoff::default(), connections: &mut connections };
+            let handle = context.shared(key, |key| {
+                made += 1;
+                (key.to_owned(), std::future::ready(()))
+            });
+            assert_eq!(handle, key);
+        }
+        assert_eq!(made, 2);
+        assert_eq!(connections.drivers.len(), 2);
+    }
+}

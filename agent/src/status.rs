@@ -1,0 +1,95 @@
+//! What an agent knows and does, for people and programs that look.
+
+use std::{sync::Arc, time::Duration};
+
+use discovery_core::{Health, Observed, Rejection, Snapshot};
+use tokio::{sync::watch, time::Instant};
+
+pub use crate::output::OutputStatus;
+
+/// A cheap view on a running agent. It goes on showing the last state after the agent has stopped.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub(crate) sources: Arc<[SourceView]>,
+    pub(crate) applied: watch::Receiver<AppliedView>,
+}
+
+/// One service's source.
+#[derive(Debug)]
+pub(crate) struct SourceView {
+    pub(crate) service: String,
+    pub(crate) method: String,
+    pub(crate) observed: watch::Receiver<Observed>,
+}
+
+/// What the reconcile loop last made of it all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AppliedView {
+    pub(crate) output: OutputStatus,
+    pub(crate) services: Vec<(usize, Vec<Rejection>)>,
+}
+
+/// One service at the moment it was looked at.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServiceStatus {
+    /// Its name.
+    pub service: String,
+    /// Its discovery method.
+    pub method: String,
+    /// What its source said last that was good; `None` before the first answer.
+    pub snapshot: Option<Snapshot>,
+    /// How long ago the source last said so, or said that it still is so.
+    pub age: Option<Duration>,
+    /// How its source is doing.
+    pub health: Health,
+    /// How many servers HAProxy is to use for it.
+    pub servers: usize,
+    /// Entries of the source, and endpoints, that are not served because they can't be.
+    pub rejected: Vec<Rejection>,
+}
+
+impl Status {
+    /// All services, in the order of the configuration.
+    pub fn services(&self) -> Vec<ServiceStatus> {
+        let applied = self.applied.borrow().services.clone();
+        let nothing = (0, Vec::new());
+        let view = |(index, source): (usize, &SourceView)| {
+            let observed = source.observed.borrow().clone();
+            let (servers, unservable) = applied.get(index).unwrap_or(&nothing);
+            let unreadable = observed.snapshot.iter().flat_map(|snapshot| snapshot.rejected().named());
+            ServiceStatus {
+                service: source.service.clone(),
+                method: source.method.clone(),
+                age: observed.confirmed.map(|at| Instant::now().saturating_duration_since(at)),
+                rejected: unreadable.chain(unservable).cloned().collect(),
+                snapshot: observed.snapshot,
+                health: observed.health,
+                servers: *servers,
+            }
+        };
+        self.sources.iter().enumerate().map(view).collect()
+    }
+
+    /// What HAProxy was last brought to run, and how.
+    pub fn output(&self) -> OutputStatus {
+        self.applied.borrow().output.clone()
+    }
+
+    /// Waits for the next apply, or the next failure of one. `false` when the agent has stopped. Cancel safe.
+    pub async fn changed(&mut self) -> bool {
+        self.applied.changed().await.is_ok()
+    }
+}
+
+impl ServiceStatus {
+    /// One word for a table: `waiting`, `ok`, `failing` or `ended`.
+    pub fn state(&self) -> &'static str {
+        match self.health {
+            Health::Starting => "waiting",
+            Health::Healthy => "ok",
+            Health::Degraded { .. } => "failing",
+            Health::Ended { .. } => "ended",
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Service discovery for HAProxy: finds who serves what, and keeps HAProxy serving it.
+///
+/// Without a command, `run`: `synapse-rs -c FILE` works as `synapse -c FILE` did.
+#[derive(Debug, Parser)]
+#[command(name = "synapse-rs", version, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The configuration: JSON (with comments) or YAML; `-` reads standard input.
+    #[arg(short, long, global = true, value_name = "FILE", env = "SYNAPSE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) log: Log,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What is logged, and how. Logs go to standard error.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    /// What to log: error, warn, info, debug, trace, or a filter such as `info,discovery_etcd=debug`.
+    #[arg(long = "log", global = true, value_name = "FILTER", env = "SYNAPSE_LOG")]
+    pub(crate) filter: Option<String>,
+
+    /// Log as text for people, or as one JSON object a line.
+    #[arg(
+        long = "log-format",
+        global = true,
+        value_name = "FORMAT",
+        env = "SYNAPSE_LOG_FORMAT",
+        default_value = "human"
+    )]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run until told to stop (SIGTERM, SIGINT); HAProxy goes on serving after that
+    Run(Run),
+    /// Check the configuration; touch nothing, connect nowhere
+    Check,
+    /// Print HAProxy's configuration for what is discovered now; write nothing
+    Render {
+        /// Take the endpoints from this file (JSON or YAML, as `services --json` prints them) and connect nowhere
+        #[arg(long, value_name = "FILE")]
+        endpoints: Option<PathBuf>,
+    },
+    /// Print what is discovered now
+    Services {
+        /// As JSON, in the format that `render --endpoints` and the discovery method `file` read
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Run {
+    /// Discover and apply once, then exit
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  success
+  1  failure
+  2  wrong command line or configuration
+
+Examples:
+  synapse-rs check -c /etc/synapse.conf.json
+  synapse-rs -c /etc/synapse.conf.json
+  synapse-rs services -c /etc/synapse.conf.json --json > endpoints.json
+  synapse-rs render -c /etc/synapse.conf.json --endpoints endpoints.json";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bare_configuration_runs_it_as_synapse_did() {
+        let args = Args::parse_from(["synapse-rs", "-c", "x.json"]);
+        assert!(args.command.is_none());
+        assert_eq!(args.config, Some(PathBuf::from("x.json")));
+    }
+
+    #[test]
+    fn the_configuration_may_stand_behind_the_command() {
+        let args = Args::parse_from(["synapse-rs", "run", "--once", "--config", "x.json"]);
+        assert!(matches!(args.command, Some(Command::Run(Run { once: true }))));
+        assert_eq!(args.config, Some(PathBuf::from("x.json")));
+    }
+}

@@ -1,0 +1,39 @@
+//! How the program fails.
+
+use std::{fmt, process::ExitCode};
+
+/// Why the program ends otherwise than well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line or the configuration is wrong: exit code 2.
+    Usage(String),
+    /// Something did not work: exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl Failure {
+    /// Says why, on standard error.
+    #[expect(clippy::print_stderr, reason = "the last words of the program, logged or not")]
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("{self}");
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(report) => f.write_str(report),
+            Self::Failed(error) => write!(f, "synapse-rs: {error:#}"),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}

@@ -1,0 +1,30 @@
+//! `run`
+
+use agent::{Agent, Config};
+use anyhow::Context as _;
+
+use crate::{failure::Failure, signals};
+
+/// Runs until a signal, or once. A second signal does not wait for an apply that has begun.
+pub(crate) async fn run(config: Config, once: bool) -> Result<(), Failure> {
+    let agent = Agent::new(config);
+    let (told, stop) = tokio::sync::oneshot::channel();
+    let work = async {
+        if once {
+            return agent.once().await;
+        }
+        agent.run(async { _ = stop.await }).await
+    };
+    let signalled = async {
+        signals::stop().await.context("listening for signals")?;
+        if once || told.send(()).is_err() {
+            anyhow::bail!("stopped by a signal");
+        }
+        signals::stop().await.context("listening for signals")?;
+        anyhow::bail!("stopped by a second signal while a change was being applied")
+    };
+    tokio::select! {
+        done = work => done.map_err(|error| Failure::Failed(anyhow::Error::new(error))),
+        stopped = signalled => stopped.map_err(Failure::Failed),
+    }
+}

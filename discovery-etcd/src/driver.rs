@@ -1,0 +1,131 @@
+//! What keeps a cluster connected.
+
+use std::{sync::Arc, time::Duration};
+
+use discovery_core::Backoff;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    address::Address,
+    config::ClusterConfig,
+    failure::{Failure, Kind},
+    generation::{self, End},
+    roster::{Command, Roster},
+    round::{Next, Rounds},
+    session,
+};
+
+/// How long a lost connection is not told while other endpoints are tried: most have taken over by then, and nobody need hear
+/// of it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Connects to one endpoint after the other, and lets the members live on the connection.
+///
+/// The client has a balancer over several endpoints of its own. It goes on using those that are dead, so each connection is
+/// one to one endpoint.
+pub(crate) struct Driver {
+    config: Arc<ClusterConfig>,
+    backoff: Backoff,
+    commands: mpsc::UnboundedReceiver<Command>,
+    roster: Roster,
+    /// A connection was lost, and when that is to be told.
+    lost: Option<(Instant, Failure)>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        config: ClusterConfig,
+        backoff: Backoff,
+        commands: mpsc::UnboundedReceiver<Command>,
+    ) -> Self {
+        Self { config: Arc::new(config), backoff, commands, roster: Roster::default(), lost: None }
+    }
+
+    /// Runs until nobody can want anything any more.
+    pub(crate) async fn run(mut self) {
+        let mut endpoints: Vec<Address> = self.config.endpoints().iter().cloned().collect();
+        // A thousand machines with one configuration are not to crowd onto its first line.
+        fastrand::shuffle(&mut endpoints);
+        let mut rounds = Rounds::new(endpoints.len());
+        let mut turn = endpoints.iter().cycle();
+        while let Some(address) = turn.next() {
+            let Some(key) = self.anybody().await else { return };
+            let config = Arc::clone(&self.config);
+            let established = self.meanwhile(session::establish(&config, address, &key)).await;
+            let (lived, failure) = match established {
+                None => continue,
+                Some(Err(failure)) => {
+                    debug!(source = "etcd", endpoint = %address, error = failure.chain(), "no connection");
+                    (None, failure)
+                }
+                Some(Ok(session)) => {
+                    self.lost = None;
+                    let since = Instant::now();
+                    info!(source = "etcd", endpoint = %address, "connected");
+                    let request = config.timeouts().request;
+                    match generation::run(&mut self.roster, &mut self.commands, session, request).await {
+                        End::Unused => continue,
+                        End::Lost(failure) => {
+                            warn!(source = "etcd", endpoint = %address, error = failure.chain(), "connection lost");
+                            if failure.kind() == Kind::TooLong {
+                                self.roster.forget();
+                            }
+                            self.lost = Some((Instant::now() + GRACE, failure.clone()));
+                            (Some(since.elapsed()), failure)
+                        }
+                    }
+                }
+            };
+            if let Next::BackOff(failures) = rounds.ended(lived) {
+                self.tell(&failure);
+                self.meanwhile(sleep(self.backoff.delay(failures))).await;
+            }
+        }
+    }
+
+    /// Waits until somebody wants to know something, and says where: a key that can be read if any can be. `None` when nobody ever will.
+    async fn anybody(&mut self) -> Option<String> {
+        loop {
+            if let Some(member) = self.roster.members.values().next() {
+                return Some(member.prefix.as_str().to_owned());
+            }
+            let command = self.commands.recv().await?;
+            self.roster.obey(command);
+        }
+    }
+
+    /// Does something while members come and go; gives up when the last has gone.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            let due = self.lost.as_ref().map(|(due, _)| *due);
+            tokio::select! {
+                done = &mut work => return Some(done),
+                // Members hold senders, so there is always somebody who could still send.
+                Some(command) = self.commands.recv() => {
+                    self.roster.obey(command);
+                    if self.roster.members.is_empty() {
+                        self.lost = None;
+                        return None;
+                    }
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if let Some((_, failure)) = self.lost.take() {
+                        self.tell(&failure);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, failure: &Failure) {
+        self.lost = None;
+        if self.roster.fail(failure) {
+            warn!(source = "etcd", error = failure.chain(), "no connection; what was read last stays in use");
+        }
+    }
+}

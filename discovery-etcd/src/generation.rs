@@ -1,0 +1,432 @@
+//! What happens on one connection, from its first message to its last.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use etcd_client::{KvClient, WatchOptions, WatchRequestSender, WatchResponse};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::{info, warn};
+
+use crate::{
+    failure::{Failure, Kind},
+    listing::{self, Consistency, Listing},
+    prefix::Prefix,
+    roster::{Command, MemberId, Phase, Roster, Todo},
+    session::Session,
+    slot::Slot,
+    watch::{self, Event, Facts, NO_ID, Verdict},
+};
+
+/// How many prefixes are listed at a time.
+const LISTINGS: usize = 16;
+/// How often the watch stream is asked whether it lives.
+const BEAT: Duration = Duration::from_secs(30);
+/// How long it takes to list every prefix once more, as a check.
+const CHECK: Duration = Duration::from_secs(600);
+/// How long a check waits for events that were under way when it listed.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// It is of no use any more.
+    Lost(Failure),
+    /// Nobody wants to know anything any more.
+    Unused,
+}
+
+/// Lets the members live on a connection until it ends. An answer to a single request takes at most `request`.
+pub(crate) async fn run(
+    roster: &mut Roster,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+    session: Session,
+    request: Duration,
+) -> End {
+    let Session { kv, requests, mut responses, first, identity, _client } = session;
+    roster.begin(identity);
+    let (out, queue) = mpsc::unbounded_channel();
+    let writer = write(requests, queue);
+    tokio::pin!(writer);
+    let mut generation = Generation::new(roster, kv, out, first, request);
+    generation.begin();
+    loop {
+        let outcome = tokio::select! {
+            message = responses.message() => match message {
+                Ok(Some(message)) => generation.message(&message),
+                Ok(None) => Err(Failure::new(Kind::Connection, DOING, "the server has closed it")),
+                Err(error) => Err(Failure::from_client(DOING, &error)),
+            },
+            Some(listed) = generation.listings.next() => generation.listed(listed),
+            // Members hold senders, so there is always somebody who could still send.
+            Some(command) = commands.recv() => {
+                if let Some(todo) = generation.roster.obey(command) {
+                    generation.todo(todo);
+                }
+                if generation.roster.members.is_empty() {
+                    return End::Unused;
+                }
+                Ok(())
+            }
+            () = sleep_until(generation.beat.due) => generation.beat(),
+            () = sleep_until(generation.check.due) => {
+                generation.check();
+                Ok(())
+            }
+            failure = &mut writer => Err(failure),
+        };
+        if let Err(failure) = outcome {
+            return End::Lost(failure);
+        }
+        generation.list_more();
+    }
+}
+
+const DOING: &str = "reading the watch stream";
+
+/// What is written to the watch stream.
+enum Request {
+    Watch { id: i64, from: Vec<u8>, to: Option<Vec<u8>>, start: Option<i64> },
+    Cancel(i64),
+}
+
+/// Writes to the watch stream in order, apart from those who read: a server that takes nothing must not keep us from hearing it.
+async fn write(mut stream: WatchRequestSender, mut queue: mpsc::UnboundedReceiver<Request>) -> Failure {
+    while let Some(request) = queue.recv().await {
+        let written = match request {
+            Request::Watch { id, from, to, start } => {
+                let mut options = WatchOptions::new().with_watch_id(id);
+                if let Some(to) = to {
+                    options = options.with_range(to);
+                }
+                if let Some(start) = start {
+                    options = options.with_start_revision(start);
+                }
+                stream.watch(from, Some(options)).await
+            }
+            Request::Cancel(id) => stream.cancel(id).await,
+        };
+        if written.is_err() {
+            // Why it ended is what reading it says; should that be silent, this is not.
+            sleep(Duration::from_secs(1)).await;
+            return Failure::new(Kind::Connection, "writing to the watch stream", "it is closed");
+        }
+    }
+    std::future::pending().await
+}
+
+/// What a listing was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To watch from there.
+    Begin,
+    /// To see whether the watch has missed something.
+    Check,
+}
+
+struct Listed {
+    member: MemberId,
+    purpose: Purpose,
+    result: Result<Listing, Failure>,
+}
+
+/// When the stream is asked next whether it lives; or, while it is being asked, when it must have answered.
+struct Beat {
+    due: Instant,
+    asked: Option<i64>,
+}
+
+/// Which prefix is checked next, and when.
+struct Check {
+    due: Instant,
+    last: Option<MemberId>,
+}
+
+struct Generation<'a> {
+    roster: &'a mut Roster,
+    kv: KvClient,
+    out: mpsc::UnboundedSender<Request>,
+    request: Duration,
+    /// The last id that was given to a watch. A stream never sees one twice: what is still under way for a cancelled watch
+    /// must not reach another.
+    last_id: i64,
+    watches: HashMap<i64, MemberId>,
+    /// Watches that were asked for and not answered yet, in that order, which is the order that they are answered in.
+    unanswered: VecDeque<i64>,
+    to_list: VecDeque<MemberId>,
+    listings: FuturesUnordered<BoxFuture<'static, Listed>>,
+    beat: Beat,
+    check: Check,
+}
+
+impl<'a> Generation<'a> {
+    fn new(
+        roster: &'a mut Roster,
+        kv: KvClient,
+        out: mpsc::UnboundedSender<Request>,
+        first: i64,
+        request: Duration,
+    ) -> Self {
+        let now = Instant::now();
+        let mut generation = Self {
+            roster,
+            kv,
+            out,
+            request,
+            last_id: first,
+            watches: HashMap::new(),
+            unanswered: VecDeque::from([first]),
+            to_list: VecDeque::new(),
+            listings: FuturesUnordered::new(),
+            beat: Beat { due: now + request, asked: Some(first) },
+            check: Check { due: now, last: None },
+        };
+        generation.check.due = now + generation.until_check();
+        generation
+    }
+
+    /// Goes on watching what was watched before, and lists the rest.
+    fn begin(&mut self) {
+        let members: Vec<_> = self.roster.members.iter().map(|(&id, member)| (id, member.revision)).collect();
+        for (id, revision) in members {
+            match revision {
+                Some(revision) => self.watch(id, revision + 1, true),
+                None => self.todo(Todo::List(id)),
+            }
+        }
+        self.list_more();
+    }
+
+    fn todo(&mut self, todo: Todo) {
+        match todo {
+            Todo::List(id) => {
+                if let Some(member) = self.roster.members.get_mut(&id) {
+                    member.phase = Phase::Listing;
+                    self.to_list.push_back(id);
+                }
+            }
+            Todo::Cancel(watch) => self.cancel(watch),
+        }
+    }
+
+    fn ask(&mut self, from: &str, to: Option<Vec<u8>>, start: Option<i64>) -> i64 {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.unanswered.push_back(id);
+        self.write(Request::Watch { id, from: from.into(), to, start });
+        id
+    }
+
+    fn cancel(&mut self, watch: i64) {
+        self.watches.remove(&watch);
+        self.write(Request::Cancel(watch));
+    }
+
+    fn write(&self, request: Request) {
+        // The receiver lives as long as this: both belong to `run`.
+        let _ = self.out.send(request);
+    }
+
+    fn watch(&mut self, id: MemberId, start: i64, resumed: bool) {
+        let Some(prefix) = self.roster.members.get(&id).map(|member| member.prefix.clone()) else { return };
+        let watch = self.ask(prefix.as_str(), Some(prefix.end()), Some(start));
+        self.watches.insert(watch, id);
+        if let Some(member) = self.roster.members.get_mut(&id) {
+            member.phase = Phase::Creating { watch, start, resumed };
+        }
+    }
+
+    /// Starts listings, as many as may run at a time.
+    fn list_more(&mut self) {
+        while self.listings.len() < LISTINGS
+            && let Some(id) = self.to_list.pop_front()
+        {
+            // It may have gone meanwhile.
+            if let Some(member) = self.roster.members.get(&id) {
+                let prefix = member.prefix.clone();
+                self.list(id, prefix, Purpose::Begin);
+            }
+        }
+    }
+
+    fn list(&mut self, member: MemberId, prefix: Prefix, purpose: Purpose) {
+        let (kv, within) = (self.kv.clone(), self.request);
+        self.listings.push(Box::pin(async move {
+            let result = match purpose {
+                Purpose::Begin => listing::list(kv, &prefix, Consistency::Linearizable, within).await,
+                Purpose::Check => {
+                    let result = listing::list(kv, &prefix, Consistency::Local, within).await;
+                    sleep(SETTLE).await;
+                    result
+                }
+            };
+            Listed { member, purpose, result }
+        }));
+    }
+
+    fn listed(&mut self, listed: Listed) -> Result<(), Failure> {
+        let Listed { member: id, purpose, result } = listed;
+        let Some(member) = self.roster.members.get_mut(&id) else { return Ok(()) };
+        let listing = match result {
+            Ok(listing) => listing,
+            Err(failure) if failure.kind() == Kind::Prefix => {
+                self.refuse(id, failure);
+                return Ok(());
+            }
+            Err(failure) => return Err(failure),
+        };
+        match (purpose, member.phase) {
+            (Purpose::Begin, Phase::Listing) => {
+                member.revision = Some(listing.revision);
+                member.slot.send_modify(|slot| {
+                    slot.install(listing.entries);
+                });
+                self.watch(id, listing.revision + 1, false);
+            }
+            // Only what the watch had time to say, and did not, was missed: a prefix that has changed since is checked another time.
+            (Purpose::Check, Phase::Watching { .. }) if member.revision <= Some(listing.revision) => {
+                member.revision = Some(listing.revision);
+                let mut missed = 0;
+                member.slot.send_modify(|slot| missed = slot.install(listing.entries));
+                if missed > 0 {
+                    warn!(source = "etcd", prefix = %member.prefix, missed, "the watch had missed changes");
+                }
+            }
+            // What was listed for is over.
+            (Purpose::Begin | Purpose::Check, _) => {}
+        }
+        Ok(())
+    }
+
+    /// One prefix cannot be read, or not be watched; it is tried again when its member asks for it.
+    fn refuse(&mut self, id: MemberId, failure: Failure) {
+        let Some(member) = self.roster.members.get_mut(&id) else { return };
+        let phase = std::mem::replace(&mut member.phase, Phase::Failed);
+        member.revision = None;
+        member.slot.send_modify(|slot| slot.fail(failure));
+        if let Phase::Watching { watch } | Phase::Creating { watch, .. } = phase {
+            self.cancel(watch);
+        }
+    }
+
+    fn message(&mut self, message: &WatchResponse) -> Result<(), Failure> {
+        let facts = Facts {
+            id: message.watch_id(),
+            created: message.created(),
+            canceled: message.canceled(),
+            compact_revision: message.compact_revision(),
+            revision: message.header().map_or(0, etcd_client::ResponseHeader::revision),
+            reason: message.cancel_reason().to_owned(),
+        };
+        let watch = if facts.created { self.answered(facts.id)? } else { facts.id };
+        if facts.created && self.beat.asked == Some(watch) {
+            return self.alive(watch, &facts);
+        }
+        // A watch that we have cancelled may still have had something to say.
+        let Some(&id) = self.watches.get(&watch) else { return Ok(()) };
+        let Some(member) = self.roster.members.get_mut(&id) else { return Ok(()) };
+        let (start, resumed) = match member.phase {
+            Phase::Creating { start, resumed, .. } => (start, resumed),
+            Phase::Idle | Phase::Listing | Phase::Watching { .. } | Phase::Failed => (0, false),
+        };
+        match watch::judge(&facts, start) {
+            Verdict::Watching => {
+                member.phase = Phase::Watching { watch };
+                // Who was listed just now has been told so.
+                if resumed {
+                    member.slot.send_modify(Slot::confirm);
+                }
+            }
+            Verdict::Events => {
+                let events = message.events().iter().filter_map(etcd_client::Event::kv).map(|pair| Event {
+                    key: pair.key(),
+                    value: pair.value(),
+                    version: pair.version(),
+                    mod_revision: pair.mod_revision(),
+                });
+                let seen = member.revision.unwrap_or(0);
+                let (changes, newest) = watch::changes(events, &member.prefix, seen);
+                member.revision = Some(newest);
+                member.slot.send_if_modified(|slot| slot.apply(changes));
+            }
+            Verdict::Relist(reason) => {
+                info!(source = "etcd", prefix = %member.prefix, reason, "listing again");
+                member.revision = None;
+                self.cancel(watch);
+                self.todo(Todo::List(id));
+            }
+            Verdict::Refused(Kind::Token, reason) => {
+                return Err(Failure::new(Kind::Token, "watching", reason));
+            }
+            Verdict::Refused(_, reason) => self.refuse(id, Failure::new(Kind::Prefix, "watching", reason)),
+        }
+        Ok(())
+    }
+
+    /// Which of our watches a server answers.
+    fn answered(&mut self, id: i64) -> Result<i64, Failure> {
+        let place = match id {
+            NO_ID => 0,
+            id => self.unanswered.iter().position(|&asked| asked == id).unwrap_or(usize::MAX),
+        };
+        self.unanswered.remove(place).ok_or_else(|| {
+            let cause = "the server answers watches that were not asked for: it may be a proxy";
+            Failure::new(Kind::Connection, DOING, cause)
+        })
+    }
+
+    /// The stream has answered: every watch on it is as good as it ever was.
+    fn alive(&mut self, probe: i64, facts: &Facts) -> Result<(), Failure> {
+        if self.unanswered.front().is_some_and(|&asked| asked < probe) {
+            return Err(Failure::new(Kind::Connection, DOING, "the server leaves out a watch"));
+        }
+        if !facts.canceled {
+            self.cancel(probe);
+        }
+        self.beat = Beat { due: Instant::now() + BEAT, asked: None };
+        for member in self.roster.members.values() {
+            if let Phase::Watching { .. } = member.phase {
+                member.slot.send_modify(Slot::confirm);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the stream whether it lives, or gives it up because it has not answered.
+    fn beat(&mut self) -> Result<(), Failure> {
+        if self.beat.asked.is_some() {
+            let cause = format!("no sign of life within {:?}", self.request);
+            return Err(Failure::new(Kind::Connection, DOING, cause));
+        }
+        // Any key would do; this one can be read, so that no refusal ends up in the server's log.
+        let key = self.roster.members.values().next().map(|member| member.prefix.clone());
+        let probe = self.ask(key.as_ref().map_or("/", Prefix::as_str), None, None);
+        self.beat = Beat { due: Instant::now() + self.request, asked: Some(probe) };
+        Ok(())
+    }
+
+    /// Lists the prefix whose turn it is.
+    fn check(&mut self) {
+        self.check.due = Instant::now() + self.until_check();
+        let after = self.check.last.map_or(0, |MemberId(last)| last + 1);
+        let members = &self.roster.members;
+        let next = members.range(MemberId(after)..).next().or_else(|| members.iter().next());
+        let Some((&id, member)) = next else { return };
+        self.check.last = Some(id);
+        if let Phase::Watching { .. } = member.phase {
+            let prefix = member.prefix.clone();
+            self.list(id, prefix, Purpose::Check);
+        }
+    }
+
+    /// Until the next check: all prefixes within [`CHECK`], at a pace that is not the same everywhere.
+    fn until_check(&self) -> Duration {
+        let members = u32::try_from(self.roster.members.len().max(1)).unwrap_or(u32::MAX);
+        (CHECK / members).mul_f64(0.75 + fastrand::f64() / 2.0)
+    }
+}

@@ -1,0 +1,192 @@
+//! The section as it is written.
+
+use std::{num::NonZeroU16, time::Duration};
+
+use discovery_core::Host;
+use serde::Deserialize;
+
+use crate::{
+    address::Address,
+    config::{ClusterConfig, EtcdConfig, InvalidConfig, Timeouts, Tls},
+    prefix::Prefix,
+    secret::Secret,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Section {
+    #[serde(default, alias = "hosts")]
+    endpoints: Option<Vec<Address>>,
+    #[serde(default)]
+    host: Option<HostName>,
+    #[serde(default)]
+    port: Option<NonZeroU16>,
+    #[serde(alias = "path")]
+    prefix: Prefix,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    password: Option<Secret>,
+    #[serde(default)]
+    tls: Option<Tls>,
+    #[serde(default)]
+    connect_timeout: Option<Seconds>,
+    #[serde(default)]
+    request_timeout: Option<Seconds>,
+    #[serde(default)]
+    keep_alive_interval: Option<Seconds>,
+    #[serde(default)]
+    keep_alive_timeout: Option<Seconds>,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct HostName(Host);
+
+impl TryFrom<String> for HostName {
+    type Error = discovery_core::InvalidHost;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Host::parse(&text).map(Self)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "f64")]
+struct Seconds(Duration);
+
+impl TryFrom<f64> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
+        Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| "not a number of seconds")
+    }
+}
+
+impl TryFrom<Section> for EtcdConfig {
+    type Error = InvalidConfig;
+
+    fn try_from(section: Section) -> Result<Self, InvalidConfig> {
+        let endpoints = match (section.endpoints, section.host, section.port) {
+            (Some(_), Some(_), _) => return Err(InvalidConfig::TwiceEndpoints),
+            (_, None, Some(_)) => return Err(InvalidConfig::PortAlone),
+            (Some(endpoints), None, None) => endpoints,
+            (None, Some(HostName(host)), port) => vec![Address::at(host, port)],
+            (None, None, None) => return Err(InvalidConfig::NoEndpoints),
+        };
+        let mut cluster = ClusterConfig::new(endpoints)?;
+        if let Some(tls) = section.tls {
+            cluster = cluster.with_tls(tls)?;
+        }
+        match (section.user, section.password) {
+            (Some(user), Some(password)) => cluster = cluster.with_user(user, password),
+            (None, None) => {}
+            _ => return Err(InvalidConfig::HalfUser),
+        }
+        let or = |written: Option<Seconds>, default| written.map_or(default, |Seconds(seconds)| seconds);
+        let default = Timeouts::default();
+        let cluster = cluster.with_timeouts(Timeouts {
+            connect: or(section.connect_timeout, default.connect),
+            request: or(section.request_timeout, default.request),
+            keep_alive_interval: or(section.keep_alive_interval, default.keep_alive_interval),
+            keep_alive_timeout: or(section.keep_alive_timeout, default.keep_alive_timeout),
+        })?;
+        Ok(Self::new(cluster, section.prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<EtcdConfig, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    fn urls(json: &str) -> Vec<String> {
+        let (cluster, _) = read(json).unwrap().into_parts();
+        cluster.endpoints().iter().map(|endpoint| cluster.url(endpoint)).collect()
+    }
+
+    #[test]
+    fn endpoints_can_be_written_in_four_ways() {
+        for json in [
+            r#"{"endpoints": ["10.0.0.1:2379"], "prefix": "/web"}"#,
+            r#"{"hosts": ["10.0.0.1"], "path": "/web"}"#,
+            r#"{"host": "10.0.0.1", "prefix": "/web"}"#,
+            r#"{"host": "10.0.0.1", "port": 2379, "prefix": "/web"}"#,
+            r#"{"endpoints": ["http://10.0.0.1"], "prefix": "/web"}"#,
+        ] {
+            assert_eq!(urls(json), ["http://10.0.0.1:2379"], "{json}");
+        }
+        assert_eq!(urls(r#"{"host": "::1", "port": 1, "prefix": "/web"}"#), ["http://[::1]:1"]);
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn tls_is_wanted_by_a_section_or_by_the_urls() {
+        for json in [
+            r#"{"host": "etcd", "tls": {}, "prefix": "/web"}"#,
+            r#"{"hosts": ["https://etcd"], "path": "/web"}"#,
+        ] {
+            assert_eq!(urls(json), ["https://etcd:2379"], "{json}");
+        }
+    }
+
+    #[test]
+    fn equal_sections_share_a_cluster_whatever_they_watch_there() {
+        let one = read(r#"{"endpoints": ["a", "b"], "prefix": "/web"}"#).unwrap();
+        let other = read(r#"{"hosts": ["b:2379", "a:2379"], "path": "/db"}"#).unwrap();
+        assert_eq!(one.cluster(), other.cluster());
+        assert_ne!(one.prefix(), other.prefix());
+        let third = read(r#"{"hosts": ["b", "a"], "path": "/db", "request_timeout": 1.5}"#).unwrap();
+        assert_ne!(one.cluster(), third.cluster());
+        assert_eq!(third.cluster().timeouts().request, Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        for (json, reason) in [
+            (r#"{"prefix": "/a"}"#, "no member of the cluster is named"),
+            (r#"{"endpoints": [], "prefix": "/a"}"#, "no member of the cluster is named"),
+            (r#"{"host": "a"}"#, "missing field `prefix`"),
+            (r#"{"host": "a", "prefix": "/"}"#, "names no directory"),
+            (r#"{"host": "a", "hosts": ["b"], "prefix": "/a"}"#, "exclude each other"),
+            (r#"{"hosts": ["b"], "port": 1, "prefix": "/a"}"#, "`port` needs `host`"),
+            (r#"{"host": "a", "port": 0, "prefix": "/a"}"#, "nonzero"),
+            (r#"{"host": "a", "prefix": "/a", "user": "u"}"#, "`user` and `password` go together"),
+            (r#"{"host": "a", "prefix": "/a", "preffix": "/a"}"#, "unknown field `preffix`"),
+            (
+                r#"{"host": "a", "prefix": "/a", "request_timeout": 0}"#,
+                "`request_timeout` is not longer than 0 s",
+            ),
+            (r#"{"host": "a", "prefix": "/a", "request_timeout": -1}"#, "not a number of seconds"),
+            (r#"{"host": "a", "prefix": "/a", "connect_timeout": 1e300}"#, "not a number of seconds"),
+            (r#"{"host": "a", "prefix": "/a", "connect_timeout": 1e9}"#, "at most 3600 s"),
+            (r#"{"host": "a", "prefix": "/a", "keep_alive_interval": 1}"#, "shorter than 5 s"),
+            (r#"{"hosts": ["https://a", "b"], "prefix": "/a"}"#, "some endpoints are https://"),
+            (r#"{"hosts": ["http://a"], "tls": {}, "prefix": "/a"}"#, "an endpoint says http://"),
+            (r#"{"host": "a", "tls": {"key": "/k"}, "prefix": "/a"}"#, "`certificate` and `key` go together"),
+        ] {
+            // Without TLS in the build, that is what is said first.
+            if cfg!(feature = "tls") || !json.contains("tls") {
+                let error = read(json).unwrap_err();
+                assert!(error.contains(reason), "{json}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let config = read(r#"{"host": "a", "prefix": "/a", "user": "u", "password": "hunter2"}"#).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        for json in [
+            r#"{"hosts": ["http://u:hunter2@a"], "prefix": "/a"}"#,
+            r#"{"host": "a", "prefix": "/a", "password": "hunter2"}"#,
+            r#"{"host": "a", "prefix": "/a", "user": "u", "password": ["hunter2"]}"#,
+        ] {
+            let error = read(json).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Which attempt comes when.
+
+use std::time::Duration;
+
+/// A connection that lived for this long was one; of a server that hangs up sooner, time and again, each connection counts as
+/// a failed attempt.
+const STABLE: Duration = Duration::from_secs(2);
+
+/// Counts failures: each member of a cluster is tried at once after another failed, and all of them together back off.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    endpoints: usize,
+    failed: usize,
+    rounds: u32,
+}
+
+/// When to try the next endpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Now.
+    AtOnce,
+    /// Every endpoint has failed, this many times in a row.
+    BackOff(u32),
+}
+
+impl Rounds {
+    pub(crate) fn new(endpoints: usize) -> Self {
+        Self { endpoints, failed: 0, rounds: 0 }
+    }
+
+    /// An attempt has ended: without a connection, or with one that lived for so long.
+    pub(crate) fn ended(&mut self, lived: Option<Duration>) -> Next {
+        if lived.is_some_and(|lived| lived >= STABLE) {
+            (self.failed, self.rounds) = (0, 0);
+            return Next::AtOnce;
+        }
+        self.failed += 1;
+        if self.failed < self.endpoints {
+            return Next::AtOnce;
+        }
+        self.failed = 0;
+        self.rounds = self.rounds.saturating_add(1);
+        Next::BackOff(self.rounds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_endpoint_is_tried_before_backing_off() {
+        let mut rounds = Rounds::new(3);
+        for round in 1..3 {
+            assert_eq!(rounds.ended(None), Next::AtOnce);
+            assert_eq!(rounds.ended(None), Next::AtOnce);
+            assert_eq!(rounds.ended(None), Next::BackOff(round));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_lived_starts_over() {
+        let mut rounds = Rounds::new(1);
+        assert_eq!(rounds.ended(None), Next::BackOff(1));
+        assert_eq!(rounds.ended(None), Next::BackOff(2));
+        assert_eq!(rounds.ended(Some(STABLE)), Next::AtOnce);
+        assert_eq!(rounds.ended(None), Next::BackOff(1));
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_at_once_is_no_success() {
+        let mut rounds = Rounds::new(1);
+        assert_eq!(rounds.ended(Some(Duration::ZERO)), Next::BackOff(1));
+        assert_eq!(rounds.ended(Some(Duration::ZERO)), Next::BackOff(2));
+    }
+}

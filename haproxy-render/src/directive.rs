@@ -1,0 +1,87 @@
+//! What a section's lines say about a few things that a renderer has to know.
+//!
+//! Words are compared whole and without regard to case; of several lines HAProxy takes the last, and so do these.
+
+use crate::line::Line;
+
+/// The words of a line up to a comment. Quotes are not looked into: none of the directives here needs any.
+fn words(line: &Line) -> impl Iterator<Item = &str> {
+    line.as_str().split('#').next().unwrap_or_default().split_ascii_whitespace()
+}
+
+/// The value of the last line that starts with `keyword`: its second word.
+fn last<'a>(lines: &'a [Line], keyword: &str) -> Option<&'a str> {
+    lines.iter().rev().find_map(|line| {
+        let mut words = words(line);
+        words.next().filter(|first| first.eq_ignore_ascii_case(keyword))?;
+        words.next()
+    })
+}
+
+/// Whether a `cookie NAME …` line is there: without one, in the backend or in the defaults, the `cookie` of a server
+/// has no effect, and below HAProxy 3.0 it keeps the server from being added at run time.
+pub fn has_cookie(lines: &[Line]) -> bool {
+    last(lines, "cookie").is_some()
+}
+
+/// The value of `mode`: `http`, `tcp`, …
+pub fn mode(lines: &[Line]) -> Option<&str> {
+    last(lines, "mode")
+}
+
+/// The algorithm of `balance`: `roundrobin`, `leastconn`, `hdr(host)`, …
+pub fn balance(lines: &[Line]) -> Option<&str> {
+    last(lines, "balance")
+}
+
+/// Whether a `default-server` line sets `init-addr`, so that servers need not.
+///
+/// To be asked of the backend's lines and of the defaults': a backend inherits.
+pub fn sets_init_addr(lines: &[Line]) -> bool {
+    lines.iter().any(|line| {
+        let mut words = words(line);
+        words.next().is_some_and(|first| first.eq_ignore_ascii_case("default-server"))
+            && words.any(|word| word.eq_ignore_ascii_case("init-addr"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(lines: &[&str]) -> Vec<Line> {
+        lines.iter().map(|line| Line::parse(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn words_are_compared_whole() {
+        assert!(has_cookie(&lines(&["mode http", "cookie\tSRV insert"])));
+        assert!(!has_cookie(&lines(&[
+            "dynamic-cookie-key x",
+            "cookies SRV",
+            "# cookie SRV",
+            "cookie",
+            "cookie # x"
+        ])));
+        assert_eq!(mode(&lines(&["modem tcp"])), None);
+    }
+
+    #[test]
+    fn the_last_line_counts() {
+        assert_eq!(mode(&lines(&["mode http", "balance first", "mode  tcp # not http"])), Some("tcp"));
+        assert_eq!(
+            balance(&lines(&["balance source", "balance hdr(host) use_domain_only"])),
+            Some("hdr(host)")
+        );
+        assert_eq!(balance(&[]), None);
+    }
+
+    #[test]
+    fn init_addr_counts_only_on_default_server() {
+        assert!(sets_init_addr(&lines(&["default-server inter 2s init-addr none", "default-server fall 2"])));
+        assert!(!sets_init_addr(&lines(&[
+            "server a b:80 init-addr none",
+            "default-server fall 2 # init-addr none"
+        ])));
+    }
+}

@@ -1,0 +1,85 @@
+//! The options that HAProxy's `server` line knows, by version.
+//!
+//! `data/server-keywords.tsv` was made from HAProxy's sources: a row for each keyword, a column for each version, empty
+//! where the version lacks the keyword. A cell is `D` (may stand on `default-server`) or `-`, `R` (may stand on
+//! `add server` at run time) or `-`, then the number of values, `-1` for a keyword that reads on by itself.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+const TABLE: &str = include_str!("../data/server-keywords.tsv");
+
+/// Columns before this one are of versions that are too old.
+const FIRST_VERSION: usize = 2;
+
+static VALUES: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| {
+    TABLE
+        .lines()
+        .skip(1)
+        .filter_map(|row| {
+            let cells: Vec<&str> = row.split('\t').collect();
+            // The newest version decides; all that have a keyword agree on its values.
+            let code = cells.iter().skip(FIRST_VERSION).rfind(|cell| !cell.is_empty())?;
+            Some((cells[0], values_of(cells[0], code)))
+        })
+        .collect()
+});
+
+fn values_of(keyword: &str, code: &str) -> usize {
+    match keyword {
+        // These read their values themselves, which the table's code does not show.
+        "usesrc" | "set-proxy-v2-tlv-fmt" => 1,
+        // `source` (-1) has an address; `usesrc` and `interface` may follow and are options of their own here.
+        _ => match code.get(2..) {
+            Some("0") => 0,
+            _ => 1,
+        },
+    }
+}
+
+/// How many values follow `keyword`; `None` if no supported version knows it. Case matters, as it does to HAProxy.
+pub(crate) fn values(keyword: &str) -> Option<usize> {
+    VALUES.get(base(keyword)).copied()
+}
+
+/// The keyword without its argument in parentheses, as in `set-proxy-v2-tlv-fmt(0x20)`.
+pub(crate) fn base(keyword: &str) -> &str {
+    match keyword.split_once('(') {
+        Some((base @ "set-proxy-v2-tlv-fmt", _)) => base,
+        _ => keyword,
+    }
+}
+
+/// Whether the keyword says what is a field of [`Server`](crate::Server) of its own.
+pub(crate) fn is_field(keyword: &str) -> bool {
+    matches!(keyword, "backup" | "no-backup" | "cookie" | "disabled" | "enabled" | "init-addr" | "weight")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_values_is_haproxys() {
+        for (keyword, expected) in [
+            ("check", Some(0)),
+            ("inter", Some(1)),
+            ("cookie", Some(1)),
+            ("source", Some(1)),
+            ("set-proxy-v2-tlv-fmt(0x20)", Some(1)),
+            ("init-state", Some(1)),
+            ("no-such-option", None),
+            ("Check", None),
+            ("check(", None),
+            ("", None),
+            ("keyword", None),
+        ] {
+            assert_eq!(values(keyword), expected, "{keyword}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_read() {
+        assert_eq!(VALUES.len(), TABLE.lines().count() - 1);
+    }
+}

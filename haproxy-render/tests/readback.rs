@@ -1,0 +1,54 @@
+//! A file of ours, read back, is what was rendered; any other file is read without harm.
+
+mod strategy;
+
+use std::sync::Arc;
+
+use haproxy_render::{HEADER, Line, ReadBack, render};
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn what_was_rendered_is_read_back(document in strategy::document()) {
+        let text = render(&document);
+        let read = ReadBack::parse(&text).expect("the file is ours");
+        prop_assert_eq!(read.skipped(), 0, "{}", text);
+        let mut again = document.clone();
+        for service in &mut again.services {
+            let read = read.backend(&service.backend.name).expect("the backend was rendered");
+            prop_assert_eq!(&read.servers, &service.backend.servers);
+            for (read, written) in read.lines.iter().zip(&service.backend.lines) {
+                // A line of the user's that looks like one of ours is written with a tab for a blank.
+                prop_assert_eq!(read.as_str().replace('\t', " "), written.as_str().replace('\t', " "));
+            }
+            Arc::make_mut(service).backend = read.clone();
+        }
+        prop_assert_eq!(render(&again), text);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_has_no_server_that_was_not_rendered(
+        document in strategy::document(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let text = render(&document);
+        let cut = text.char_indices().map(|(at, _)| at).collect::<Vec<_>>();
+        let Some(read) = ReadBack::parse(&text[..*at.get(&cut)]) else { return Ok(()) };
+        for service in &document.services {
+            let servers = read.backend(&service.backend.name).map(|read| read.servers.clone()).unwrap_or_default();
+            prop_assert!(service.backend.servers.starts_with(&servers));
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_without_harm(lines in prop::collection::vec(strategy::hostile(), 0..20)) {
+        let body = lines.join("\n\t");
+        prop_assert!(ReadBack::parse(&body).is_none_or(|_| body.starts_with(HEADER)));
+        let read = ReadBack::parse(&format!("{HEADER}\nbackend web\n\t{body}\n")).expect("the header is ours");
+        for backend in read.backends() {
+            for line in &backend.lines {
+                prop_assert_eq!(Line::parse(line.as_str()), Ok(line.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The blocking half of a configuration file.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::time::Instant;
+
+use super::{How, Prepared, Staging, target::Target};
+use crate::error::{Step, WriteError};
+
+pub(super) const SAME_FILE: &str = "the candidate is the live file itself";
+/// The most that is read of a live file to put back, should overwriting it fail.
+const RESTORABLE: u64 = 256 * 1024 * 1024;
+
+/// The calls whose failures depend on the machine (mounts, full disks); tests put their own in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Calls {
+    pub(super) make_directory: fn(&Path) -> io::Result<()>,
+    pub(super) rename: fn(&Path, &Path) -> io::Result<()>,
+    pub(super) sync: fn(&File) -> io::Result<()>,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            make_directory: |path| fs::create_dir(path),
+            rename: |from, to| fs::rename(from, to),
+            sync: File::sync_all,
+        }
+    }
+}
+
+/// What [`Disk::commit`] puts in place.
+pub(super) struct Put<'a> {
+    pub(super) target: &'a Target,
+    pub(super) candidate: Option<&'a Path>,
+    pub(super) text: &'a [u8],
+}
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) path: PathBuf,
+    pub(super) calls: Calls,
+    staging: Staging,
+    /// When this process last made the staging directory.
+    created: Mutex<Option<Instant>>,
+    warned_in_place: AtomicBool,
+    warned_unmarked: AtomicBool,
+}
+
+impl Disk {
+    pub(super) fn new(path: PathBuf, staging: Staging) -> Self {
+        Self {
+            path,
+            calls: Calls::default(),
+            staging,
+            created: Mutex::default(),
+            warned_in_place: AtomicBool::new(false),
+            warned_unmarked: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn prepare(&self) -> Result<Prepared, WriteError> {
+        let target = Target::behind(&self.path)?;
+        let existed = target.staging.exists();
+        let staged = self.has_staging(&target)?;
+        let created = staged && !existed;
+        Ok(Prepared { created, staged, reload_pending: staged && target.marker().exists() })
+    }
+
+    pub(super) fn created(&self) -> Option<Instant> {
+        *self.created.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn holds(&self, text: &[u8]) -> Result<bool, WriteError> {
+        let target = Target::behind(&self.path)?;
+        let Some(metadata) = target.existing()? else { return Ok(false) };
+        // Also keeps a huge file from being read.
+        if metadata.len() != text.len() as u64 {
+            return Ok(false);
+        }
+        let fail = |error| WriteError::at(Step::Read, &target.live)(error);
+        let mut held = Vec::with_capacity(text.len());
+        // One byte more than expected, for a file that grows meanwhile.
+        let limit = (text.len() as u64).saturating_add(1);
+        File::open(&target.live).map_err(fail)?.take(limit).read_to_end(&mut held).map_err(fail)?;
+        Ok(held == text)
+    }
+
+    /// Writes the candidate, and says where: `None` when nothing can be staged beside the live file.
+    pub(super) fn stage(&self, text: &[u8]) -> Result<(Target, Option<PathBuf>), WriteError> {
+        let target = Target::behind(&self.path)?;
+        let existing = target.existing()?;
+        // Made even when the candidate lies elsewhere: if it was removed meanwhile, making it just before the rename
+        // would hide that from a watcher.
+        let has_staging = self.has_staging(&target)?;
+        match &self.staging {
+            Staging::At(candidate) => {
+                // The link itself would be removed as a leftover: only its directory is followed.
+                let parent = candidate.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let directory = fs::canonicalize(parent.unwrap_or(Path::new(".")))
+                    .map_err(WriteError::at(Step::Stage, candidate))?;
+                let name = candidate.file_name().unwrap_or_default();
+                if directory.join(name) == target.live {
+                    return Err(WriteError::refused(Step::Stage, candidate, SAME_FILE));
+                }
+                self.write_new(candidate, text, existing.as_ref())?;
+                Ok((target, Some(candidate.clone())))
+            }
+            Staging::Beside => {
+                if !has_staging {
+                    return Ok((target, None));
+                }
+                let candidate = target.staged();
+                match self.write_new(&candidate, text, existing.as_ref()) {
+                    Ok(()) => Ok((target, Some(candidate))),
+                    Err(error) if is_closed(&error) => Ok((target, None)),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    pub(super) fn commit(&self, put: &Put<'_>, mark: bool) -> Result<How, WriteError> {
+        let marked = mark && self.mark(put.target);
+        let result = self.put(put);
+        if result.is_err() && marked {
+            // The text did not change after all. A note that stays costs one reload too many at the next start.
+            let _ = fs::remove_file(put.target.marker());
+        }
+        result
+    }
+
+    /// Forgets that a reload is due.
+    pub(super) fn unmark(&self) -> Result<(), WriteError> {
+        let marker = Target::behind(&self.path)?.marker();
+        match fs::remove_file(&marker) {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(WriteError::at(Step::Unmark, &marker)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that a reload is due; says whether the note is new.
+    fn mark(&self, target: &Target) -> bool {
+        let made = match self.has_staging(target) {
+            Ok(true) => create_new(&target.marker()).map(drop),
+            Ok(false) => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            Err(error) => Err(io::Error::other(error)),
+        };
+        match made {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => {
+                if !self.warned_unmarked.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        path = ?target.marker(), %error,
+                        "can't note that a reload is due: it is forgotten if this process dies before it"
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    fn put(&self, put: &Put<'_>) -> Result<How, WriteError> {
+        let target = put.target;
+        let Some(candidate) = put.candidate else {
+            return self.overwrite(target, put.text, &io::ErrorKind::PermissionDenied.into());
+        };
+        let how = match (self.calls.rename)(candidate, &target.live) {
+            Ok(()) => How::Rename,
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => self.put_across(put)?,
+            Err(error) if is_fixed(error.kind()) => self.overwrite(target, put.text, &error)?,
+            Err(error) => return Err(WriteError::at(Step::Replace, &target.live)(error)),
+        };
+        discard(candidate);
+        // The new text is live already, so this is no failure: a power cut could bring the old one back, whole.
+        if let Err(error) = File::open(&target.directory).and_then(|directory| (self.calls.sync)(&directory))
+        {
+            tracing::warn!(path = ?target.directory, %error, "the new configuration may not survive a power cut");
+        }
+        Ok(how)
+    }
+
+    /// Copies the text to the live file's own filesystem first; preferably where watchers don't look.
+    fn put_across(&self, put: &Put<'_>) -> Result<How, WriteError> {
+        let target = put.target;
+        let existing = target.existing()?;
+        let mut places = vec![target.hidden()];
+        if put.candidate != Some(&target.staged()) && self.has_staging(target).unwrap_or(false) {
+            places.insert(0, target.staged());
+        }
+        let mut refused = io::Error::from(io::ErrorKind::CrossesDevices);
+        for place in places {
+            match self.write_new(&place, put.text, existing.as_ref()) {
+                Ok(()) => {}
+                Err(error) if is_closed(&error) => continue,
+                Err(error) => return Err(error),
+            }
+            match (self.calls.rename)(&place, &target.live) {
+                Ok(()) => return Ok(How::Rename),
+                Err(error) => {
+                    discard(&place);
+                    if error.kind() != io::ErrorKind::CrossesDevices && !is_fixed(error.kind()) {
+                        return Err(WriteError::at(Step::Replace, &target.live)(error));
+                    }
+                    refused = error;
+                }
+            }
+        }
+        self.overwrite(target, put.text, &refused)
+    }
+
+    /// Writes over the live file, through one descriptor, so that a watcher sees it closed once.
+    fn overwrite(&self, target: &Target, text: &[u8], why: &io::Error) -> Result<How, WriteError> {
+        if !self.warned_in_place.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                path = ?target.live, error = %why,
+                "the configuration is overwritten in place, as it can't be replaced: HAProxy may read half of it; \
+                 mount its directory instead of the file, and let this process write to it"
+            );
+        }
+        target.existing()?;
+        let fail = |error| WriteError::at(Step::Overwrite, &target.live)(error);
+        let mut file =
+            options().read(true).create(true).truncate(false).mode(0o644).open(&target.live).map_err(fail)?;
+        let mut old = Vec::new();
+        (&mut file).take(RESTORABLE).read_to_end(&mut old).map_err(fail)?;
+        let written = replace_text(&mut file, text).and_then(|()| (self.calls.sync)(&file));
+        if let Err(error) = written {
+            // The old text's blocks are still the file's: this works on a full disk.
+            if let Err(error) = replace_text(&mut file, &old) {
+                tracing::error!(path = ?target.live, %error, "the configuration is damaged: putting the old text back failed");
+            }
+            return Err(fail(error));
+        }
+        Ok(How::InPlace)
+    }
+
+    /// Whether there is a staging directory, made now if need be; `false` where nothing can be made.
+    fn has_staging(&self, target: &Target) -> Result<bool, WriteError> {
+        let fail = |error| WriteError::at(Step::Prepare, &target.staging)(error);
+        match (self.calls.make_directory)(&target.staging) {
+            Ok(()) => {
+                *self.created.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Never through a link: it would lead to wherever somebody else likes.
+                if fs::symlink_metadata(&target.staging).map_err(fail)?.is_dir() {
+                    Ok(true)
+                } else {
+                    Err(WriteError::refused(Step::Prepare, &target.staging, "it is not a directory"))
+                }
+            }
+            Err(error) if is_fixed(error.kind()) => {
+                // Said by everyone who then has to do without.
+                tracing::debug!(path = ?target.staging, %error, "no staging directory");
+                Ok(false)
+            }
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    /// Writes a file that did not exist, with the owner and mode of another, down to the disk; or leaves nothing.
+    fn write_new(&self, path: &Path, text: &[u8], like: Option<&Metadata>) -> Result<(), WriteError> {
+        remove_leftover(path)?;
+        let mut file = create_new(path).map_err(WriteError::at(Step::Stage, path))?;
+        let written = file.write_all(text).and_then(|()| {
+            if let Some(like) = like {
+                keep_owner(&file, like, path);
+            }
+            // After the owner: changing that may clear bits of the mode.
+            let mode = like.map_or(0o644, |like| like.mode() & 0o777);
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            (self.calls.sync)(&file)
+        });
+        written.map_err(|error| {
+            discard(path);
+            WriteError::at(Step::Stage, path)(error)
+        })
+    }
+}
+
+/// Removes a candidate that is not needed any more, or is gone already.
+pub(super) fn discard(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(?path, %error, "removing a candidate; the next write removes it");
+    }
+}
+
+/// A place where files can't be replaced or made, though one that is there might be written.
+fn is_fixed(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(kind, PermissionDenied | ReadOnlyFilesystem | ResourceBusy)
+}
+
+fn is_closed(error: &WriteError) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|source| is_fixed(source.kind()))
+}
+
+/// For writing, and never through a link.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits();
+    options.write(true).custom_flags(flags.cast_signed());
+    options
+}
+
+/// For this process's eyes only, until it has the mode that it shall have.
+fn create_new(path: &Path) -> io::Result<File> {
+    options().create_new(true).mode(0o600).open(path)
+}
+
+fn remove_leftover(path: &Path) -> Result<(), WriteError> {
+    let fail = WriteError::at(Step::Clear, path);
+    match fs::symlink_metadata(path) {
+        // A mistyped path must not cost the machine its /dev/null.
+        Ok(metadata) if !(metadata.is_file() || metadata.is_symlink()) => {
+            Err(WriteError::refused(Step::Clear, path, "it is not a regular file"))
+        }
+        Ok(_) => fs::remove_file(path).map_err(fail),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(fail(error)),
+    }
+}
+
+/// Best effort: only root may give files away, others to their own groups.
+fn keep_owner(file: &File, like: &Metadata, path: &Path) {
+    let Ok(own) = file.metadata() else { return };
+    if (own.uid(), own.gid()) == (like.uid(), like.gid()) {
+        return;
+    }
+    if fchown(file, Some(like.uid()), Some(like.gid())).is_ok() {
+        return;
+    }
+    match fchown(file, None, Some(like.gid())) {
+        Ok(()) => tracing::debug!(?path, uid = like.uid(), "the file's owner changes; its group stays"),
+        Err(error) => {
+            tracing::debug!(?path, uid = like.uid(), gid = like.gid(), %error, "the file's owner changes");
+        }
+    }
+}
+
+/// Truncates after writing: a reader in between finds old text behind the new, never an empty file.
+fn replace_text(file: &mut File, text: &[u8]) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(text)?;
+    file.set_len(text.len() as u64)
+}
