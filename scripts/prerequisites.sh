@@ -32,8 +32,7 @@ need() {
             fail "installing needs root: run 'apt-get install ${missing[*]}' as root, then start again"
         as_root=(sudo)
     fi
-    # Packages of servers would start them; these scripts start their own, on ports of their own.
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 sh -c '
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
         apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null
     ' sh "${missing[@]}" || fail "installing failed: run 'apt-get install ${missing[*]}' by hand to see why"
 }

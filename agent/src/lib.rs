@@ -1,4 +1,67 @@
-//! The agent as a library.
+//! The service discovery agent for HAProxy, as a library: registries in, a running HAProxy configuration out.
+//!
+//! An [`Agent`] takes a [`Config`], finds the endpoints of every service in it, and keeps HAProxy's configuration file, and so
+//! HAProxy, up to date with them. The program `synapse-rs` is a thin shell around it; any other program can embed it, with
+//! discovery methods of its own:
+//!
+//! ```
+//! use agent::{Agent, Config, Registry, Source};
+//! use agent::discovery::{Endpoint, Fixed, Snapshot};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("haproxy.cfg");
+//! // A discovery method of our own, beside `etcd`, `file` and `base`.
+//! let here = Snapshot::new([Endpoint::new("127.0.0.1".parse()?, 8080)?]);
+//! let registry = Registry::builtin().with("here", move |_section| {
+//!     let here = here.clone();
+//!     Ok(Source::new(move |_context| Fixed::new(here.clone())))
+//! });
+//!
+//! let text = format!(
+//!     "
+//!     services:
+//!       web:
+//!         discovery: {{method: here}}
+//!         haproxy: {{port: 8000, listen: [mode http, balance roundrobin]}}
+//!     haproxy:
+//!       config_file_path: {path}
+//!       reload_command: echo this would reload HAProxy
+//!       global: [maxconn 1000]
+//!       defaults: [timeout connect 1s, timeout client 10s, timeout server 10s]
+//!     ",
+//!     path = path.display()
+//! );
+//! let config = Config::parse(&text, Some("embedded.yaml"), &registry)?;
+//!
+//! let agent = Agent::new(config);
+//! let mut status = agent.status();
+//! let stop = async move {
+//!     // Stop after the first apply. A program would wait for its own end here.
+//!     status.changed().await;
+//! };
+//! agent.run(stop).await?;
+//! assert!(std::fs::read_to_string(&path)?.contains("server 127.0.0.1:8080 127.0.0.1:8080 id 1"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - A source that fails, in whole or in part, takes nothing away: what it said last stays in use, and the [`Status`] shows
+//!   since when and why.
+//! - Nothing is written while the file holds what it should, and HAProxy is not reloaded for nothing.
+//! - Before the first write the first answers are waited for. A service without one keeps the servers that the file has for it.
+//! - A failed check leaves the live file; a failed reload is tried again until it succeeds.
+//! - Dropping the future of [`Agent::run`] stops everything that it started. HAProxy goes on serving.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `etcd` | the discovery method `etcd` | yes |
+//! | `ec2`, `zk` | nothing yet: reserved for the methods of EC2 and ZooKeeper, so that a build without them never compiles their clients | no |
 
 mod agent;
 pub mod config;

@@ -200,7 +200,7 @@ impl ClusterConfig {
             ("keep_alive_interval", keep_alive_interval),
             ("keep_alive_timeout", keep_alive_timeout),
         ] {
-            if value.is_zero() || value > Duration::from_secs(3600) {
+            if value.is_zero() || value > Duration::from_hours(1) {
                 return Err(InvalidConfig::Timeout(name));
             }
         }

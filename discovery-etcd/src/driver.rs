@@ -51,11 +51,12 @@ impl Driver {
         // A thousand machines with one configuration are not to crowd onto its first line.
         fastrand::shuffle(&mut endpoints);
         let mut rounds = Rounds::new(endpoints.len());
-        let mut turn = endpoints.iter().cycle();
-        while let Some(address) = turn.next() {
+        for address in endpoints.iter().cycle() {
             let Some(key) = self.anybody().await else { return };
             let config = Arc::clone(&self.config);
-            let established = self.meanwhile(session::establish(&config, address, &key)).await;
+            // Boxed: all that gRPC and TLS keep while they connect is not to stay in the driver's own future.
+            let connecting = Box::pin(session::establish(&config, address, &key));
+            let established = self.meanwhile(connecting).await;
             let (lived, failure) = match established {
                 None => continue,
                 Some(Err(failure)) => {
@@ -70,10 +71,7 @@ impl Driver {
                     match generation::run(&mut self.roster, &mut self.commands, session, request).await {
                         End::Unused => continue,
                         End::Lost(failure) => {
-                            warn!(source = "etcd", endpoint = %address, error = failure.chain(), "connection lost");
-                            if failure.kind() == Kind::TooLong {
-                                self.roster.forget();
-                            }
+                            self.note(address, &failure);
                             self.lost = Some((Instant::now() + GRACE, failure.clone()));
                             (Some(since.elapsed()), failure)
                         }
@@ -118,6 +116,21 @@ impl Driver {
                         self.tell(&failure);
                     }
                 }
+            }
+        }
+    }
+
+    /// A connection has ended.
+    fn note(&mut self, address: &Address, failure: &Failure) {
+        let error = failure.chain();
+        match failure.kind() {
+            Kind::Token => info!(source = "etcd", endpoint = %address, error, "authenticating again"),
+            Kind::TooLong => {
+                warn!(source = "etcd", endpoint = %address, error, "connection given up; listing every prefix again");
+                self.roster.forget();
+            }
+            Kind::Prefix | Kind::Connection | Kind::Compacted => {
+                warn!(source = "etcd", endpoint = %address, error, "connection lost");
             }
         }
     }

@@ -28,7 +28,7 @@ const LISTINGS: usize = 16;
 /// How often the watch stream is asked whether it lives.
 const BEAT: Duration = Duration::from_secs(30);
 /// How long it takes to list every prefix once more, as a check.
-const CHECK: Duration = Duration::from_secs(600);
+const CHECK: Duration = Duration::from_mins(10);
 /// How long a check waits for events that were under way when it listed.
 const SETTLE: Duration = Duration::from_secs(2);
 

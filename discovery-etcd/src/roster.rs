@@ -30,7 +30,7 @@ pub(crate) enum Command {
 }
 
 /// What a command means while there is a connection.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Todo {
     /// List the prefix, then watch it.
     List(MemberId),

@@ -11,7 +11,7 @@ const STABLE: Duration = Duration::from_secs(2);
 pub(crate) struct Rounds {
     endpoints: usize,
     failed: usize,
-    rounds: u32,
+    in_a_row: u32,
 }
 
 /// When to try the next endpoint.
@@ -25,13 +25,13 @@ pub(crate) enum Next {
 
 impl Rounds {
     pub(crate) fn new(endpoints: usize) -> Self {
-        Self { endpoints, failed: 0, rounds: 0 }
+        Self { endpoints, failed: 0, in_a_row: 0 }
     }
 
     /// An attempt has ended: without a connection, or with one that lived for so long.
     pub(crate) fn ended(&mut self, lived: Option<Duration>) -> Next {
         if lived.is_some_and(|lived| lived >= STABLE) {
-            (self.failed, self.rounds) = (0, 0);
+            (self.failed, self.in_a_row) = (0, 0);
             return Next::AtOnce;
         }
         self.failed += 1;
@@ -39,8 +39,8 @@ impl Rounds {
             return Next::AtOnce;
         }
         self.failed = 0;
-        self.rounds = self.rounds.saturating_add(1);
-        Next::BackOff(self.rounds)
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        Next::BackOff(self.in_a_row)
     }
 }
 

@@ -85,10 +85,8 @@ impl Watching {
     /// Waits for something to be observed.
     pub async fn until(&mut self, what: &str, wanted: impl FnMut(&Observed) -> bool) -> Observed {
         let seen = tokio::time::timeout(DEADLINE, self.observed.wait_for(wanted)).await;
-        match seen {
-            Ok(seen) => seen.expect("the supervisor runs as long as it is listened to").clone(),
-            Err(_) => panic!("waited {DEADLINE:?} for {what}; observed: {:?}", self.observed.borrow()),
-        }
+        let seen = seen.map(|seen| seen.expect("the supervisor runs as long as it is listened to").clone());
+        seen.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}; observed: {:?}", self.observed.borrow()))
     }
 
     /// Waits until exactly these ports are known, and the source is healthy.
