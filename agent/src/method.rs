@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use discovery_core::{File, Fixed, Snapshot};
+use discovery_core::{File, Fixed, Polled, Snapshot};
 use serde::Deserialize;
 
 use crate::{
@@ -41,8 +41,10 @@ pub(crate) fn file(section: &Section) -> Result<Source, Vec<Problem>> {
         return Err(vec![section.problem_at("path", "the path is empty")]);
     }
     Ok(Source::new(move |context| {
-        let service = service.as_deref().unwrap_or(context.service());
-        File::watch(path.clone(), service, every)
+        let service = service.clone().unwrap_or_else(|| context.service().to_owned());
+        // One document may name every service: it is read once for all of them.
+        let document = context.shared(path.clone(), |path| (File::new(path, ""), std::future::ready(())));
+        Polled::new(document.for_service(service), every)
     }))
 }
 

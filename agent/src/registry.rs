@@ -6,6 +6,7 @@ use std::{
     fmt,
     future::Future,
     hash::Hash,
+    num::NonZeroU16,
     pin::Pin,
     sync::Arc,
 };
@@ -19,18 +20,33 @@ use crate::config::{Problem, Section};
 /// Making one connects to nothing and reads nothing: that begins when the watcher is first asked. It is made anew each time
 /// an agent is.
 #[derive(Clone)]
-pub struct Source(Arc<Make>);
+pub struct Source {
+    make: Arc<Make>,
+    needs_port: bool,
+}
 
 type Make = dyn Fn(&mut Context<'_>) -> Box<dyn Watcher> + Send + Sync;
 
 impl Source {
     /// A source whose watchers are made by `make`.
     pub fn new<W: Watcher + 'static>(make: impl Fn(&mut Context<'_>) -> W + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |context| Box::new(make(context))))
+        Self { make: Arc::new(move |context| Box::new(make(context))), needs_port: false }
+    }
+
+    /// The same source, of a registry that does not know the ports of its endpoints: a configuration that gives the service
+    /// no port ([`Context::port`]) is refused.
+    #[must_use]
+    pub fn without_ports(mut self) -> Self {
+        self.needs_port = true;
+        self
+    }
+
+    pub(crate) fn needs_port(&self) -> bool {
+        self.needs_port
     }
 
     pub(crate) fn watcher(&self, context: &mut Context<'_>) -> Box<dyn Watcher> {
-        (self.0)(context)
+        (self.make)(context)
     }
 }
 
@@ -43,6 +59,7 @@ impl fmt::Debug for Source {
 /// What a [`Source`] makes its watcher with.
 pub struct Context<'a> {
     pub(crate) service: &'a str,
+    pub(crate) port: Option<NonZeroU16>,
     pub(crate) backoff: Backoff,
     pub(crate) connections: &'a mut Connections,
 }
@@ -51,6 +68,11 @@ impl Context<'_> {
     /// The name of the service that the watcher is for.
     pub fn service(&self) -> &str {
         self.service
+    }
+
+    /// The port that the service's endpoints are served on, whatever their registry says (`backend_port_override`).
+    pub fn port(&self) -> Option<NonZeroU16> {
+        self.port
     }
 
     /// How long to wait between attempts to reach a registry again.
@@ -180,8 +202,12 @@ mod tests {
         let mut connections = Connections::default();
         let mut made = 0;
         for key in ["a", "b", "a"] {
-            let mut context =
-                Context { service: "web", backoff: Backoff::default(), connections: &mut connections };
+            let mut context = Context {
+                service: "web",
+                port: None,
+                backoff: Backoff::default(),
+                connections: &mut connections,
+            };
             let handle = context.shared(key, |key| {
                 made += 1;
                 (key.to_owned(), std::future::ready(()))

@@ -45,6 +45,7 @@ impl Sources {
             let (publish, observed) = watch::channel(Observed::default());
             let mut context = Context {
                 service: service.name.as_str(),
+                port: service.rules.port,
                 backoff: config.times.backoff,
                 connections: &mut connections,
             };

@@ -19,6 +19,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Expected, IntoDeserializer, Visitor};
 
 use self::access::{Items, OneVariant, Pairs};
+pub(super) use self::failure::nearest;
 use self::failure::{Failure, Kind};
 use super::node::{Node, Value};
 use super::report::{KeyPath, Problem};
@@ -53,12 +54,29 @@ pub(super) fn from_node_knowing<T: DeserializeOwned>(
     path: &KeyPath,
     also: &[String],
 ) -> Result<T, Vec<Problem>> {
+    match recover(node, path, also) {
+        (Some(value), problems) if problems.is_empty() => Ok(value),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// As [`from_node_knowing`], with the value that the patches make in spite of the mistakes, if they make one: good for
+/// finding further mistakes, and for nothing else.
+pub(super) fn recover<T: DeserializeOwned>(
+    node: &Node,
+    path: &KeyPath,
+    also: &[String],
+) -> (Option<T>, Vec<Problem>) {
     let mut recovery = Recovery::new(node, path, also);
+    let mut recovered = None;
     for _ in 0..MAX_PASSES {
         let reader = Reader { node, patches: &recovery.patches, single: false };
         match T::deserialize(reader).map_err(|failure| failure.found_at(node)) {
-            Ok(value) if recovery.problems.is_empty() => return Ok(value),
-            Ok(_) => break,
+            Ok(value) if recovery.problems.is_empty() => return (Some(value), Vec::new()),
+            Ok(value) => {
+                recovered = Some(value);
+                break;
+            }
             Err(failure) => {
                 if !recovery.patch(&failure) || recovery.problems.len() >= MAX_PROBLEMS {
                     break;
@@ -72,7 +90,7 @@ pub(super) fn from_node_knowing<T: DeserializeOwned>(
     }
     recovery.problems.sort();
     recovery.problems.dedup();
-    Err(recovery.problems)
+    (recovered, recovery.problems)
 }
 
 /// What is read differently from what is written. Nodes are known by their address: the tree is borrowed, and so

@@ -36,19 +36,10 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(30);
 const RESTART_INTERVAL: f64 = 2.0;
 
 impl Haproxy {
-    /// Reads the section. What is wrong goes to `problems`, what is worth knowing to `warnings`.
-    pub(super) fn read(
-        section: &Section,
-        problems: &mut Vec<Problem>,
-        warnings: &mut Vec<Problem>,
-    ) -> Option<Self> {
-        let raw = match section.parse::<raw::Haproxy>() {
-            Ok(raw) => raw,
-            Err(found) => {
-                problems.extend(found);
-                return None;
-            }
-        };
+    /// Reads the section. What is wrong goes to `problems`, what is worth knowing to `warnings`. With problems, what it
+    /// returns is good for finding those of the services, and for nothing else.
+    pub(super) fn read(section: &Section, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Self {
+        let Some(raw) = section.recover::<raw::Haproxy>(problems) else { return Self::blank() };
         let mut list = |key, texts: &[String]| Lines::new(section, key).parse(texts, problems);
         let global = list("global", &raw.global);
         let defaults = list("defaults", &raw.defaults);
@@ -56,18 +47,34 @@ impl Haproxy {
         let extra_sections = extra_sections(section, &raw, problems, warnings);
         let output = output(section, &raw, problems);
         without_effect(section, &raw, warnings);
-        let max_server_id = ServerId::new(raw.max_server_id.unwrap_or(ServerId::DEFAULT_MAX.get()))
+        let max_server_id = raw.max_server_id.map_or(Ok(ServerId::DEFAULT_MAX), ServerId::new);
+        let max_server_id = max_server_id
             .map_err(|error| problems.push(section.problem_at("max_server_id", error.to_string())));
-        Some(Self {
+        let blank = Self::blank();
+        Self {
             global,
             defaults,
             extra_sections,
             shared_frontend,
-            bind_address: raw.bind_address.unwrap_or_else(|| "localhost".to_owned()),
+            bind_address: raw.bind_address.unwrap_or(blank.bind_address),
             use_nerve_weights: raw.use_nerve_weights,
-            max_server_id: max_server_id.ok()?,
-            output: output?,
-        })
+            max_server_id: max_server_id.unwrap_or(blank.max_server_id),
+            output: output.unwrap_or(blank.output),
+        }
+    }
+
+    /// What there is without the section: Synapse's defaults, and no output.
+    pub(super) fn blank() -> Self {
+        Self {
+            global: Vec::new(),
+            defaults: Vec::new(),
+            extra_sections: Vec::new(),
+            shared_frontend: None,
+            bind_address: "localhost".to_owned(),
+            use_nerve_weights: false,
+            max_server_id: ServerId::DEFAULT_MAX,
+            output: Output { file: None, check: None, reload: None, pace: Pace::default() },
+        }
     }
 }
 
@@ -102,20 +109,16 @@ fn extra_sections(
 
 fn output(section: &Section, raw: &raw::Haproxy, problems: &mut Vec<Problem>) -> Option<Output> {
     let before = problems.len();
-    let mut require = |key: &str, given: bool, switch: &str| {
-        if !given {
-            problems.push(section.problem(format!("the `{key}` option is required when `{switch}` is true")));
+    for (switch, on, default, keys) in [
+        ("do_writes", raw.do_writes, " (the default)", &["config_file_path"][..]),
+        ("do_reloads", raw.do_reloads, " (the default)", &["reload_command"]),
+        ("do_checks", raw.do_checks, "", &["check_command", "candidate_config_file_path"]),
+    ] {
+        let default = if section.has(switch) { "" } else { default };
+        for key in keys.iter().filter(|key| on && !section.has(key)) {
+            let message = format!("missing key `{key}`: it is required while `{switch}` is true{default}");
+            problems.push(section.problem(message));
         }
-    };
-    if raw.do_writes {
-        require("config_file_path", raw.config_file_path.is_some(), "do_writes");
-    }
-    if raw.do_reloads {
-        require("reload_command", raw.reload_command.is_some(), "do_reloads");
-    }
-    if raw.do_checks {
-        require("check_command", raw.check_command.is_some(), "do_checks");
-        require("candidate_config_file_path", raw.candidate_config_file_path.is_some(), "do_checks");
     }
 
     let file = raw.config_file_path.as_ref().filter(|_| raw.do_writes).map(|path| {

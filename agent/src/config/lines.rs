@@ -23,7 +23,8 @@ impl<'a> Lines<'a> {
                 match Line::parse(part) {
                     Ok(line) => {
                         if let Some(advice) = keyword::removed(&line) {
-                            problems.push(self.problem(index, advice));
+                            let message = format!("HAProxy does not take this line any more: {advice}");
+                            problems.push(self.problem(index, message));
                         }
                         lines.push(line);
                     }

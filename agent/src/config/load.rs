@@ -47,7 +47,8 @@ impl Default for Times {
     }
 }
 
-/// The keys at the top. Synapse takes any other for the name of a plugin that writes another program's configuration.
+/// The keys at the top, but for [`ABSENT`]. Synapse takes any other for the name of a plugin that writes another program's
+/// configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Top {
@@ -57,10 +58,10 @@ struct Top {
     _haproxy: IgnoredAny,
     #[serde(default, rename = "agent")]
     _agent: IgnoredAny,
-    statsd: Option<IgnoredAny>,
-    service_conf_dir: Option<IgnoredAny>,
-    file_output: Option<IgnoredAny>,
 }
+
+/// What else Synapse has at the top.
+const ABSENT: [&str; 3] = ["statsd", "service_conf_dir", "file_output"];
 
 impl Config {
     /// Reads a configuration: JSON, JSON with comments, or YAML, told apart by what it looks like.
@@ -110,34 +111,34 @@ fn read(
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) -> Option<(Vec<Service>, Haproxy, Times)> {
-    match root.parse::<Top>() {
-        Ok(top) => top_level(root, &top, problems, warnings),
-        Err(found) => problems.extend(found),
-    }
-    let haproxy = root.section("haproxy").and_then(|section| Haproxy::read(&section, problems, warnings));
+    let _ = root.without(&ABSENT).recover::<Top>(problems);
+    top_level(root, problems, warnings);
+    let haproxy = root
+        .section("haproxy")
+        .map_or_else(Haproxy::blank, |section| Haproxy::read(&section, problems, warnings));
     let times =
         root.section("agent").map_or_else(|| Some(Times::default()), |section| times(&section, problems));
-    let services = services(root, registry, haproxy.as_ref(), problems, warnings);
-    Some((services?, haproxy?, times?))
+    let services = services(root, registry, &haproxy, problems, warnings);
+    Some((services?, haproxy, times?))
 }
 
-fn top_level(root: &Section, top: &Top, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
-    if top.statsd.is_some() {
+fn top_level(root: &Section, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+    if root.has("statsd") {
         warnings.push(root.problem_at("statsd", "has no effect in this version: no metrics are sent"));
     }
-    let mut absent = |key: &str, given: bool, instead: &str| {
-        if given {
+    let mut absent = |key: &str, instead: &str| {
+        if root.has(key) {
             problems.push(root.problem_at(key, format!("this version does not have it: {instead}")));
         }
     };
-    absent("service_conf_dir", top.service_conf_dir.is_some(), "write all services into one file");
-    absent("file_output", top.file_output.is_some(), "it writes HAProxy's configuration alone");
+    absent("service_conf_dir", "write all services into one file");
+    absent("file_output", "only HAProxy's configuration is written");
 }
 
 fn services(
     root: &Section,
     registry: &Registry,
-    haproxy: Option<&Haproxy>,
+    haproxy: &Haproxy,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) -> Option<Vec<Service>> {
@@ -182,14 +183,8 @@ fn clashes(services: &[(Section, Service)], problems: &mut Vec<Problem>) {
 }
 
 fn times(section: &Section, problems: &mut Vec<Problem>) -> Option<Times> {
-    let raw = match section.parse::<raw::Agent>() {
-        Ok(raw) => raw,
-        Err(found) => {
-            problems.extend(found);
-            return None;
-        }
-    };
     let before = problems.len();
+    let raw = section.recover::<raw::Agent>(problems)?;
     let mut time = |key: &str, given: Option<f64>, or: Duration| {
         given.map_or(Some(or), seconds).unwrap_or_else(|| {
             problems.push(section.problem_at(key, "expected seconds, 0 or more"));

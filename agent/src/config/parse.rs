@@ -124,12 +124,39 @@ fn explain(error: &Error) -> SyntaxError {
         }
         Error::Budget { .. } => "anchors hold more than a configuration can need",
         _ if full.starts_with("recursion limit exceeded") => "nested deeper than 32 levels",
-        _ => words,
+        _ => plain(words),
     };
     SyntaxError {
         line: u32::try_from(line).unwrap_or(u32::MAX).max(1),
         column: u32::try_from(column).unwrap_or(u32::MAX).max(1),
         message: message.to_owned(),
+    }
+}
+
+/// The reader's words, where they speak of YAML's grammar, for people who may be writing JSON.
+fn plain(words: &str) -> &str {
+    match words {
+        "while parsing a flow mapping, did not find expected ',' or '}'" => "expected `,` or `}` before this",
+        "while parsing a flow sequence, did not find expected ',' or ']'" => {
+            "expected `,` or `]` before this"
+        }
+        "while parsing a block mapping, did not find expected key" => {
+            "expected a key here: does the indentation match the lines above?"
+        }
+        "mapping values are not allowed in this context" => {
+            "a second `:` in one line: text that has one is to be quoted"
+        }
+        "invalid trailing content after double-quoted scalar" => {
+            "something follows a quoted text: is a quote or a comma missing?"
+        }
+        "tabs disallowed within this context (block indentation)" => {
+            "YAML is indented with spaces, not with tabs"
+        }
+        "unclosed bracket '{'" => "this `{` is never closed",
+        "unclosed bracket '['" => "this `[` is never closed",
+        "misplaced bracket" => "this bracket closes nothing",
+        "unclosed quote" => "this quote is never closed",
+        _ => words,
     }
 }
 

@@ -1,6 +1,6 @@
 use serde::de::DeserializeOwned;
 
-use super::de::from_node_knowing;
+use super::de::{from_node_knowing, recover};
 use super::node::{Node, Value};
 use super::report::{KeyPath, Problem};
 
@@ -60,6 +60,19 @@ impl Section {
     /// Everything that is wrong with it, never empty, sorted by position.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Vec<Problem>> {
         from_node_knowing(&self.node, &self.path, &self.taken)
+    }
+
+    /// As [`parse`](Self::parse), with the mistakes going to `problems`. What there is in spite of mistakes is good for finding
+    /// further ones, and for nothing else.
+    pub(super) fn recover<T: DeserializeOwned>(&self, problems: &mut Vec<Problem>) -> Option<T> {
+        let (value, found) = recover(&self.node, &self.path, &self.taken);
+        problems.extend(found);
+        value
+    }
+
+    /// Whether `key` is there with a value other than null.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|node| !matches!(node.value, Value::Null))
     }
 
     /// A problem with the section as a whole.

@@ -4,13 +4,15 @@ use discovery_core::{
     Endpoint, Snapshot,
     transform::{Condition, Defaults, LabelFilter, WhenEmpty},
 };
-use haproxy_render::{Bind, Line, Name, directive, keyword};
+use haproxy_render::{Bind, Line, Name, ServerOptions, directive, keyword};
 
 use super::{
     KeyPath, Node, Port, Problem, Section, Value,
+    de::nearest,
     haproxy::Haproxy,
     lines::Lines,
     raw::{self, DISCOVERY_KEYS, Given},
+    report::quoted,
 };
 use crate::{
     desired::{Order, Shape},
@@ -47,22 +49,23 @@ pub(super) struct Findings<'a> {
 }
 
 impl Service {
-    /// Reads the service called `name`. `haproxy` is what all services share, if that could be read.
+    /// Reads the service called `name`. `haproxy` is what all services share. `None`: there were problems.
     pub(super) fn read(
         name: &str,
         section: &Section,
         registry: &Registry,
-        haproxy: Option<&Haproxy>,
+        haproxy: &Haproxy,
         found: &mut Findings<'_>,
     ) -> Option<Self> {
+        let before = found.problems.len();
         let parsed =
             Name::parse(name).map_err(|error| found.problems.push(section.problem(error.to_string())));
         if !matches!(section.node().value, Value::Map(_)) {
             found.problems.push(section.problem("expected a map with `discovery` and `haproxy`"));
             return None;
         }
-        let rest = section.without(&["discovery"]);
-        let raw = rest.parse::<raw::Service>().map_err(|problems| found.problems.extend(problems)).ok();
+        let rest = section.without(&["discovery", "discovery_multi"]);
+        let raw = rest.recover::<raw::Service>(found.problems);
         let discovery = discovery(section, registry, found);
         let raw = raw?;
         if raw.load_test_concurrency.is_some() {
@@ -72,16 +75,14 @@ impl Service {
         let rules =
             rules(section, &raw, discovery.as_ref().map(|found| found.filters.clone()), found.problems);
         let name = parsed.ok()?;
-        let shape = match haproxy {
-            Some(haproxy) => shape(&name, section, &raw.haproxy, haproxy, found),
-            None => None,
-        };
+        let shape = shape(&name, section, &raw.haproxy, haproxy, found);
         let Discovery { method, source, .. } = discovery?;
         if method == "base" && rules.as_ref().is_some_and(|rules| rules.defaults.is_empty()) {
             let note = "the method `base` discovers nothing, and there are no `default_servers`: nobody will be served";
             found.warnings.push(section.problem_at("discovery", note));
         }
-        Some(Self { name, method, source, rules: rules?, shape })
+        let rules = rules?;
+        (found.problems.len() == before).then_some(Self { name, method, source, rules, shape })
     }
 }
 
@@ -94,7 +95,7 @@ struct Discovery {
 fn discovery(section: &Section, registry: &Registry, found: &mut Findings<'_>) -> Option<Discovery> {
     if section.get("discovery_multi").is_some() {
         found.problems.push(
-            section.problem_at("discovery_multi", "this version does not have it: give one `discovery`"),
+            section.problem_at("discovery_multi", "this version does not have it: write one `discovery`"),
         );
     }
     let Some(section) = section.section("discovery") else {
@@ -121,8 +122,13 @@ fn discovery(section: &Section, registry: &Registry, found: &mut Findings<'_>) -
         }
         None => {
             let known: Vec<_> = registry.methods().map(|method| format!("`{method}`")).collect();
-            let why = elsewhere(&method).map(|why| format!(" ({why})")).unwrap_or_default();
-            let message = format!("no discovery method {method:?}{why}; known are {}", known.join(", "));
+            let known = format!("known are {}", known.join(", "));
+            let hint = match (elsewhere(&method), nearest(&method, registry.methods())) {
+                (Some(why), _) => format!(" ({why}); {known}"),
+                (None, Some(meant)) => format!("; did you mean `{meant}`?"),
+                (None, None) => format!("; {known}"),
+            };
+            let message = format!("unknown discovery method {}{hint}", quoted(&method));
             found.problems.push(section.problem_at("method", message));
             None
         }
@@ -270,7 +276,13 @@ fn shape(
         found.problems.push(section.problem_at("cookie_value_method", message));
     }
     let options = Template::parse(raw.server_options.as_deref().unwrap_or_default())
-        .map_err(|error| found.problems.push(section.problem_at("server_options", error.to_string())))
+        .map_err(|error| error.to_string())
+        .and_then(|template| {
+            // What HAProxy could take from no server is no use to any.
+            let filled = ServerOptions::trusted(&template.fill("127.0.0.1", 1, "name"));
+            filled.map(|_| template).map_err(|error| error.to_string())
+        })
+        .map_err(|error| found.problems.push(section.problem_at("server_options", error)))
         .ok();
     if matches!(raw.port, Given::Absent) && shared_frontend.is_empty() {
         let remark = "there is no `port`: the service has a backend and no frontend";

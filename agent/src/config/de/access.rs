@@ -29,7 +29,7 @@ impl<'n> Reader<'_, 'n> {
         };
         result.map_err(|failure| match step {
             Some(step) => failure.inside(step, self.node),
-            None => failure,
+            None => failure.or_a_list(),
         })
     }
 

@@ -65,6 +65,16 @@ impl<'n> Failure<'n> {
         Self::new(Kind::Consequence)
     }
 
+    /// Says that a list would do too, where the value stands for a list of one and is itself what is wrong.
+    pub(super) fn or_a_list(mut self) -> Self {
+        if let Kind::Invalid { expected } = &mut self.0.kind
+            && self.0.steps.is_empty()
+        {
+            *expected = format!("{}, or a list of them", plain(expected));
+        }
+        self
+    }
+
     /// Gives the failure a place, unless it has one further in.
     pub(super) fn found_at(mut self, node: &'n Node) -> Self {
         self.0.site.get_or_insert(Site { node, line: node.line, column: node.column });
@@ -279,7 +289,7 @@ fn plain(expected: &str) -> String {
 }
 
 /// The name most like `word`, if any is so alike that it was probably meant.
-fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Edit distance takes time by the product of the lengths; no name is so long.
     if word.chars().count() > 64 {
         return None;
