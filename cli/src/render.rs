@@ -4,6 +4,7 @@ use std::path::Path;
 
 use agent::{Agent, Config, discovery::Catalog};
 use anyhow::anyhow;
+use tracing::warn;
 
 use crate::{failure::Failure, load, services::print};
 
@@ -11,10 +12,11 @@ use crate::{failure::Failure, load, services::print};
 pub(crate) async fn render(config: Config, endpoints: Option<&Path>) -> Result<(), Failure> {
     let catalog = match endpoints {
         Some(path) => {
-            let name = path.display();
-            let text = load::read(path)
-                .map_err(|error| Failure::Usage(format!("synapse-rs: reading {name}: {error}")))?;
-            Catalog::parse(&text).map_err(|error| Failure::Usage(format!("{name}:{error}")))?
+            let (name, text) = load::read(path)?;
+            let catalog =
+                Catalog::parse(&text).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+            warn_of_gaps(&config, &catalog, &name);
+            catalog
         }
         None => {
             let agent = Agent::new(config.clone());
@@ -27,4 +29,20 @@ pub(crate) async fn render(config: Config, endpoints: Option<&Path>) -> Result<(
         }
     };
     print(&config.render(&catalog))
+}
+
+/// Logs which entries of the file are left out, and which services it does not speak of.
+fn warn_of_gaps(config: &Config, catalog: &Catalog, file: &str) {
+    for service in config.services() {
+        let Some(snapshot) = catalog.service(service) else {
+            warn!(
+                service,
+                file, "the file does not name this service: rendered as if its source had not answered"
+            );
+            continue;
+        };
+        for rejection in snapshot.rejected().named() {
+            warn!(service, file, entry = rejection.entry, error = rejection.reason, "skipping an entry");
+        }
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) async fn services(config: Config, json: bool) -> Result<(), Failure> 
     let status = agent.status();
     let catalog = agent.discover().await;
     let services = status.services();
-    let text = if json { catalog.to_json() } else { format!("{}\n", table(&services)) };
+    let text = if json { catalog.to_json() } else { format!("{}\n", table(&services).trim_fmt()) };
     print(&text)?;
     unanswered(&services).map_or(Ok(()), |silent| Err(anyhow!(silent).into()))
 }

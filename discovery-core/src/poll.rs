@@ -37,8 +37,10 @@ pub struct Polled<F> {
 }
 
 impl<F: Fetch> Polled<F> {
-    /// Asks `fetch` every so often, with a deadline of 30 s.
+    /// Asks `fetch` every so often, with a deadline of 30 s. Less than a millisecond is taken for one, which keeps it from
+    /// spinning, and more than a year for a year, which the clock can count.
     pub fn new(fetch: F, every: Duration) -> Self {
+        let every = every.clamp(Duration::from_millis(1), Duration::from_hours(365 * 24));
         Self { fetch, every, deadline: Duration::from_secs(30), due: None }
     }
 
@@ -108,6 +110,15 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(source.next().await.unwrap(), Snapshot::default());
         assert!((EVERY..=EVERY + EVERY / 10).contains(&start.elapsed()), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_interval_makes_it_spin_or_panic() {
+        for every in [Duration::ZERO, Duration::MAX] {
+            let mut source = Polled::new(Answers([Some(Ok(some())), Some(Ok(some()))].into()), every);
+            assert!(source.next().await.is_ok());
+            assert!(timeout(Duration::from_micros(500), source.next()).await.is_err());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,7 +49,8 @@ impl Subject for Publisher {
     }
 
     async fn set(&mut self, endpoints: &[Endpoint]) {
-        self.0.send_replace(endpoints.iter().map(|endpoint| format!("{endpoint}\n")).collect());
+        let lines: Vec<_> = endpoints.iter().map(Endpoint::to_string).collect();
+        self.0.send_replace(lines.join("\n"));
     }
 
     fn altered(&self, _: &Endpoint) -> Option<Endpoint> {
@@ -57,7 +58,7 @@ impl Subject for Publisher {
     }
 
     async fn corrupt(&mut self) -> bool {
-        self.0.send_modify(|lines| lines.push_str("10.0.0.1:http\n"));
+        self.0.send_modify(|lines| lines.push_str("\n10.0.0.1:http"));
         true
     }
 }

@@ -53,6 +53,14 @@ impl Failure {
         Self { kind: Kind::Connection, ..self }
     }
 
+    /// The same as one of the stream that all prefixes share: it cannot concern one alone.
+    pub(crate) fn of_stream(self) -> Self {
+        match self.kind {
+            Kind::Prefix | Kind::Compacted => self.of_connection(),
+            Kind::Connection | Kind::Token | Kind::TooLong => self,
+        }
+    }
+
     /// The same as one that concerns a prefix alone.
     pub(crate) fn of_prefix(self) -> Self {
         Self { kind: Kind::Prefix, ..self }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{KvClient, WatchOptions, WatchRequestSender, WatchResponse};
+use etcd_client::{KvClient, WatchResponse};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::mpsc,
@@ -17,6 +17,7 @@ use crate::{
     failure::{Failure, Kind},
     listing::{self, Consistency, Listing},
     prefix::Prefix,
+    request::{self, Request},
     roster::{Command, MemberId, Phase, Roster, Todo},
     session::Session,
     slot::Slot,
@@ -27,8 +28,8 @@ use crate::{
 const LISTINGS: usize = 16;
 /// How often the watch stream is asked whether it lives.
 const BEAT: Duration = Duration::from_secs(30);
-/// How long it takes to list every prefix once more, as a check.
-const CHECK: Duration = Duration::from_mins(10);
+/// How many prefixes are checked at a time. With [`SETTLE`], that is eight a second.
+const CHECKS: usize = 16;
 /// How long a check waits for events that were under way when it listed.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -51,7 +52,7 @@ pub(crate) async fn run(
     let Session { kv, requests, mut responses, first, identity, _client } = session;
     roster.begin(identity);
     let (out, queue) = mpsc::unbounded_channel();
-    let writer = write(requests, queue);
+    let writer = request::write(requests, queue);
     tokio::pin!(writer);
     let mut generation = Generation::new(roster, kv, out, first, request);
     generation.begin();
@@ -60,9 +61,10 @@ pub(crate) async fn run(
             message = responses.message() => match message {
                 Ok(Some(message)) => generation.message(&message),
                 Ok(None) => Err(Failure::new(Kind::Connection, DOING, "the server has closed it")),
-                Err(error) => Err(Failure::from_client(DOING, &error)),
+                Err(error) => Err(Failure::from_client(DOING, &error).of_stream()),
             },
             Some(listed) = generation.listings.next() => generation.listed(listed),
+            Some(listed) = generation.checks.next() => generation.listed(listed),
             // Members hold senders, so there is always somebody who could still send.
             Some(command) = commands.recv() => {
                 if let Some(todo) = generation.roster.obey(command) {
@@ -74,7 +76,7 @@ pub(crate) async fn run(
                 Ok(())
             }
             () = sleep_until(generation.beat.due) => generation.beat(),
-            () = sleep_until(generation.check.due) => {
+            () = sleep_until(generation.roster.next_check()) => {
                 generation.check();
                 Ok(())
             }
@@ -88,37 +90,6 @@ pub(crate) async fn run(
 }
 
 const DOING: &str = "reading the watch stream";
-
-/// What is written to the watch stream.
-enum Request {
-    Watch { id: i64, from: Vec<u8>, to: Option<Vec<u8>>, start: Option<i64> },
-    Cancel(i64),
-}
-
-/// Writes to the watch stream in order, apart from those who read: a server that takes nothing must not keep us from hearing it.
-async fn write(mut stream: WatchRequestSender, mut queue: mpsc::UnboundedReceiver<Request>) -> Failure {
-    while let Some(request) = queue.recv().await {
-        let written = match request {
-            Request::Watch { id, from, to, start } => {
-                let mut options = WatchOptions::new().with_watch_id(id);
-                if let Some(to) = to {
-                    options = options.with_range(to);
-                }
-                if let Some(start) = start {
-                    options = options.with_start_revision(start);
-                }
-                stream.watch(from, Some(options)).await
-            }
-            Request::Cancel(id) => stream.cancel(id).await,
-        };
-        if written.is_err() {
-            // Why it ended is what reading it says; should that be silent, this is not.
-            sleep(Duration::from_secs(1)).await;
-            return Failure::new(Kind::Connection, "writing to the watch stream", "it is closed");
-        }
-    }
-    std::future::pending().await
-}
 
 /// What a listing was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,12 +112,6 @@ struct Beat {
     asked: Option<i64>,
 }
 
-/// Which prefix is checked next, and when.
-struct Check {
-    due: Instant,
-    last: Option<MemberId>,
-}
-
 struct Generation<'a> {
     roster: &'a mut Roster,
     kv: KvClient,
@@ -160,8 +125,8 @@ struct Generation<'a> {
     unanswered: VecDeque<i64>,
     to_list: VecDeque<MemberId>,
     listings: FuturesUnordered<BoxFuture<'static, Listed>>,
+    checks: FuturesUnordered<BoxFuture<'static, Listed>>,
     beat: Beat,
-    check: Check,
 }
 
 impl<'a> Generation<'a> {
@@ -173,7 +138,7 @@ impl<'a> Generation<'a> {
         request: Duration,
     ) -> Self {
         let now = Instant::now();
-        let mut generation = Self {
+        Self {
             roster,
             kv,
             out,
@@ -183,11 +148,9 @@ impl<'a> Generation<'a> {
             unanswered: VecDeque::from([first]),
             to_list: VecDeque::new(),
             listings: FuturesUnordered::new(),
+            checks: FuturesUnordered::new(),
             beat: Beat { due: now + request, asked: Some(first) },
-            check: Check { due: now, last: None },
-        };
-        generation.check.due = now + generation.until_check();
-        generation
+        }
     }
 
     /// Goes on watching what was watched before, and lists the rest.
@@ -248,25 +211,13 @@ impl<'a> Generation<'a> {
         {
             // It may have gone meanwhile.
             if let Some(member) = self.roster.members.get(&id) {
-                let prefix = member.prefix.clone();
-                self.list(id, prefix, Purpose::Begin);
+                let (kv, prefix, within) = (self.kv.clone(), member.prefix.clone(), self.request);
+                self.listings.push(Box::pin(async move {
+                    let result = listing::list(kv, &prefix, Consistency::Linearizable, within).await;
+                    Listed { member: id, purpose: Purpose::Begin, result }
+                }));
             }
         }
-    }
-
-    fn list(&mut self, member: MemberId, prefix: Prefix, purpose: Purpose) {
-        let (kv, within) = (self.kv.clone(), self.request);
-        self.listings.push(Box::pin(async move {
-            let result = match purpose {
-                Purpose::Begin => listing::list(kv, &prefix, Consistency::Linearizable, within).await,
-                Purpose::Check => {
-                    let result = listing::list(kv, &prefix, Consistency::Local, within).await;
-                    sleep(SETTLE).await;
-                    result
-                }
-            };
-            Listed { member, purpose, result }
-        }));
     }
 
     fn listed(&mut self, listed: Listed) -> Result<(), Failure> {
@@ -412,21 +363,16 @@ impl<'a> Generation<'a> {
 
     /// Lists the prefix whose turn it is.
     fn check(&mut self) {
-        self.check.due = Instant::now() + self.until_check();
-        let after = self.check.last.map_or(0, |MemberId(last)| last + 1);
-        let members = &self.roster.members;
-        let next = members.range(MemberId(after)..).next().or_else(|| members.iter().next());
-        let Some((&id, member)) = next else { return };
-        self.check.last = Some(id);
+        let free = self.checks.len() < CHECKS;
+        let Some(id) = self.roster.turn(free) else { return };
+        let Some(member) = self.roster.members.get(&id) else { return };
         if let Phase::Watching { .. } = member.phase {
-            let prefix = member.prefix.clone();
-            self.list(id, prefix, Purpose::Check);
+            let (kv, prefix, within) = (self.kv.clone(), member.prefix.clone(), self.request);
+            self.checks.push(Box::pin(async move {
+                let result = listing::list(kv, &prefix, Consistency::Local, within).await;
+                sleep(SETTLE).await;
+                Listed { member: id, purpose: Purpose::Check, result }
+            }));
         }
-    }
-
-    /// Until the next check: all prefixes within [`CHECK`], at a pace that is not the same everywhere.
-    fn until_check(&self) -> Duration {
-        let members = u32::try_from(self.roster.members.len().max(1)).unwrap_or(u32::MAX);
-        (CHECK / members).mul_f64(0.75 + fastrand::f64() / 2.0)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
-use crate::{failure::Failure, prefix::Prefix, session::Identity, slot::Slot};
+use crate::{failure::Failure, prefix::Prefix, rota::Rota, session::Identity, slot::Slot};
 
 /// Which member. Never used twice in one cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +79,8 @@ pub(crate) struct Roster {
     /// Why the cluster cannot be reached, while it cannot.
     down: Option<Failure>,
     known: Option<Identity>,
+    /// Who is checked next, from the first connection on.
+    rota: Option<Rota>,
 }
 
 impl Roster {
@@ -121,6 +123,16 @@ impl Roster {
             self.forget();
         }
         self.known = identity.or(self.known.take());
+    }
+
+    /// When somebody is to be checked next.
+    pub(crate) fn next_check(&mut self) -> Instant {
+        self.rota.get_or_insert_with(|| Rota::new(Instant::now())).due()
+    }
+
+    /// Who is to be checked now, if a check is free.
+    pub(crate) fn turn(&mut self, free: bool) -> Option<MemberId> {
+        self.rota.as_mut()?.turn(&self.members, free, Instant::now())
     }
 
     /// Makes every prefix be listed again.

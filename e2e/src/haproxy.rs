@@ -116,6 +116,11 @@ impl Haproxy {
         std::fs::read_to_string(self.dir.join("reload-commands")).map_or(0, |text| text.lines().count())
     }
 
+    /// A shell command that has it check (`haproxy -c`) the configuration at `candidate`.
+    pub fn check_command(candidate: &Path) -> String {
+        format!("'{}' -c -f '{}'", binary::find("haproxy", "haproxy").display(), candidate.display())
+    }
+
     /// Reloads it over the master's socket and waits, at most a minute, until the new worker runs.
     ///
     /// # Errors

@@ -60,6 +60,7 @@
     reason = "a harness panics wherever a test must fail: the crate docs say so"
 )]
 
+mod agent_task;
 mod binary;
 mod certificate;
 mod directory;
@@ -76,9 +77,12 @@ mod master;
 mod port;
 mod process;
 mod proxy;
+mod site;
 mod spread;
+mod traffic;
 mod wait;
 
+pub use agent_task::AgentTask;
 pub use certificate::Certificates;
 pub use directory::Dir;
 pub use etcd::Etcd;
@@ -92,5 +96,7 @@ pub use log::show_logs;
 pub use master::{Processes, ReloadError};
 pub use port::Port;
 pub use proxy::Proxy;
+pub use site::Site;
 pub use spread::{Spread, requests_over};
+pub use traffic::Traffic;
 pub use wait::wait_until;

@@ -28,19 +28,37 @@ impl Spread {
     pub fn failed(&self) -> &[String] {
         &self.failed
     }
+
+    /// How many requests there were.
+    pub fn total(&self) -> usize {
+        self.answered.values().sum::<usize>() + self.failed.len()
+    }
+
+    /// Sends one request for `/` over a connection of its own.
+    pub(crate) async fn ask(&mut self, address: impl ToSocketAddrs) {
+        match http::get(address, "/").await {
+            Ok(response) => match response.server {
+                Some(server) if response.status == 200 => *self.answered.entry(server).or_default() += 1,
+                _ => self.failed.push(format!("status {}", response.status)),
+            },
+            Err(error) => self.failed.push(error.to_string()),
+        }
+    }
+
+    /// Adds what became of other requests.
+    pub(crate) fn add(&mut self, other: Self) {
+        for (server, count) in other.answered {
+            *self.answered.entry(server).or_default() += count;
+        }
+        self.failed.extend(other.failed);
+    }
 }
 
 /// Sends `count` requests for `/`, one after the other, each over its own connection.
 pub async fn requests_over(address: impl ToSocketAddrs + Clone, count: usize) -> Spread {
     let mut spread = Spread::default();
     for _ in 0..count {
-        match http::get(address.clone(), "/").await {
-            Ok(response) => match response.server {
-                Some(server) if response.status == 200 => *spread.answered.entry(server).or_default() += 1,
-                _ => spread.failed.push(format!("status {}", response.status)),
-            },
-            Err(error) => spread.failed.push(error.to_string()),
-        }
+        spread.ask(address.clone()).await;
     }
     spread
 }

@@ -69,7 +69,10 @@ async fn a_denied_prefix_fails_alone_and_recovers_when_it_is_granted() {
     let mut web = Watching::new(&cluster, prefix);
     let mut db = Watching::new(&cluster, "/other/db".parse().expect("a prefix"));
     let error = db.until_failing().await;
-    assert!(error.starts_with("watching /other/db/ in etcd") && error.contains("permission denied"), "{error}");
+    assert!(
+        error.starts_with("watching /other/db/ in etcd") && error.contains("permission denied"),
+        "{error}"
+    );
     web.until_ports([1]).await;
     assert!(web.now().health.error().is_none());
     as_root(&etcd, &["role", "grant-permission", "reader", "read", "--prefix=true", "/other/"]).await;

@@ -103,7 +103,8 @@ async fn twenty_thousand_keys_below_one_prefix_are_known_and_gone_again() {
     let long = |port: u16| {
         // As much as real registrations have: all of them together are more than a message's usual 4 MiB.
         let labels = json!({ "zone": "eu-central-1a", "filler": "x".repeat(200) });
-        json!({ "host": "10.0.0.1", "port": port, "name": format!("i-{port:017}"), "labels": labels }).to_string()
+        json!({ "host": "10.0.0.1", "port": port, "name": format!("i-{port:017}"), "labels": labels })
+            .to_string()
     };
     etcd.put_many((1..=20_000).map(|port| (key(port), long(port)))).await;
     let mut web = watch_web(&etcd);

@@ -82,6 +82,12 @@ impl Service {
             found.warnings.push(section.problem_at("discovery", note));
         }
         let rules = rules?;
+        if source.needs_port() && rules.port.is_none() {
+            let message = format!(
+                "missing key `backend_port_override`: the method `{method}` does not know which port endpoints listen on"
+            );
+            found.problems.push(section.problem(message));
+        }
         (found.problems.len() == before).then_some(Self { name, method, source, rules, shape })
     }
 }

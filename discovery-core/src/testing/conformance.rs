@@ -114,7 +114,7 @@ pub trait Subject: Send {
     }
 }
 
-/// One of the rules of [`Watcher`](crate::Watcher), as it is checked.
+/// One of the rules of [`Watcher`], as it is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Check {

@@ -20,7 +20,7 @@ pub(super) type Answer = Result<Snapshot, WatchError>;
 
 /// How often one call may be polled, and how many answers may be the same as before: far more than any watcher that waits
 /// for its source has use for. A bound on time alone does not do: where the clock is paused, it stands while a task is busy.
-const BUSY: usize = 10_000;
+pub(super) const BUSY: usize = 10_000;
 
 /// The pause after an error, as the supervisor makes one.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 /// Longest wait for anything that must happen, on a machine that is busy with other tests.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The prefix of most scenarios.
-pub const WEB: &str = "/services/web";
+pub(crate) const WEB: &str = "/services/web";
 
 /// Pauses short enough for a test.
-pub fn backoff() -> Backoff {
+pub(crate) fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(50), Duration::from_secs(1)).expect("the bounds are in order")
 }
 
 /// The section of a configuration: `endpoints` and `prefix`, and what `more` has.
-pub fn section<E: Into<String> + Clone>(endpoints: &[E], prefix: &str, more: Value) -> EtcdConfig {
+pub(crate) fn section<E: Into<String> + Clone>(endpoints: &[E], prefix: &str, more: Value) -> EtcdConfig {
     let endpoints: Vec<String> = endpoints.iter().cloned().map(Into::into).collect();
     let mut section = json!({ "endpoints": endpoints, "prefix": prefix });
     if let (Value::Object(section), Value::Object(more)) = (&mut section, more) {
@@ -32,7 +32,7 @@ pub fn section<E: Into<String> + Clone>(endpoints: &[E], prefix: &str, more: Val
 }
 
 /// A cluster whose driver runs.
-pub fn connect(config: EtcdConfig) -> (Cluster, Prefix) {
+pub(crate) fn connect(config: EtcdConfig) -> (Cluster, Prefix) {
     e2e::show_logs();
     let (config, prefix) = config.into_parts();
     let (cluster, driver) = Cluster::new(config, backoff());
@@ -41,39 +41,39 @@ pub fn connect(config: EtcdConfig) -> (Cluster, Prefix) {
 }
 
 /// Watches [`WEB`] in one etcd.
-pub fn watch_web(etcd: &Etcd) -> Watching {
+pub(crate) fn watch_web(etcd: &Etcd) -> Watching {
     watch(&etcd.endpoints(), json!({}))
 }
 
 /// Watches [`WEB`] in a cluster.
-pub fn watch<E: Into<String> + Clone>(endpoints: &[E], more: Value) -> Watching {
+pub(crate) fn watch<E: Into<String> + Clone>(endpoints: &[E], more: Value) -> Watching {
     let (cluster, prefix) = connect(section(endpoints, WEB, more));
     Watching::new(&cluster, prefix)
 }
 
 /// A registration as nerve writes it.
-pub fn registration(port: u16) -> String {
+pub(crate) fn registration(port: u16) -> String {
     json!({ "host": "10.0.0.1", "port": port }).to_string()
 }
 
 /// The key of a registration below [`WEB`].
-pub fn key(port: u16) -> String {
+pub(crate) fn key(port: u16) -> String {
     format!("{WEB}/{port}")
 }
 
 /// Registers a port below [`WEB`].
-pub async fn register(etcd: &Etcd, port: u16) {
+pub(crate) async fn register(etcd: &Etcd, port: u16) {
     etcd.put(&key(port), &registration(port)).await;
 }
 
 /// A member under supervision.
 #[derive(Debug)]
-pub struct Watching {
+pub(crate) struct Watching {
     observed: watch::Receiver<Observed>,
 }
 
 impl Watching {
-    pub fn new(cluster: &Cluster, prefix: Prefix) -> Self {
+    pub(crate) fn new(cluster: &Cluster, prefix: Prefix) -> Self {
         let member = cluster.member(prefix.clone());
         let (publish, observed) = watch::channel(Observed::default());
         tokio::spawn(async move {
@@ -83,14 +83,16 @@ impl Watching {
     }
 
     /// Waits for something to be observed.
-    pub async fn until(&mut self, what: &str, wanted: impl FnMut(&Observed) -> bool) -> Observed {
+    pub(crate) async fn until(&mut self, what: &str, wanted: impl FnMut(&Observed) -> bool) -> Observed {
         let seen = tokio::time::timeout(DEADLINE, self.observed.wait_for(wanted)).await;
         let seen = seen.map(|seen| seen.expect("the supervisor runs as long as it is listened to").clone());
-        seen.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}; observed: {:?}", self.observed.borrow()))
+        seen.unwrap_or_else(|_| {
+            panic!("waited {DEADLINE:?} for {what}; observed: {:?}", self.observed.borrow())
+        })
     }
 
     /// Waits until exactly these ports are known, and the source is healthy.
-    pub async fn until_ports(&mut self, ports: impl IntoIterator<Item = u16>) -> Observed {
+    pub(crate) async fn until_ports(&mut self, ports: impl IntoIterator<Item = u16>) -> Observed {
         let wanted: BTreeSet<u16> = ports.into_iter().collect();
         let what = if wanted.len() > 20 { format!("{} ports", wanted.len()) } else { format!("{wanted:?}") };
         self.until(&what, |now| {
@@ -102,7 +104,7 @@ impl Watching {
     }
 
     /// Waits until the source fails, and returns what it says.
-    pub async fn until_failing(&mut self) -> String {
+    pub(crate) async fn until_failing(&mut self) -> String {
         self.until("a failure", |now| now.health.error().is_some())
             .await
             .health
@@ -111,29 +113,29 @@ impl Watching {
             .expect("it was waited for")
     }
 
-    pub fn now(&self) -> Observed {
+    pub(crate) fn now(&self) -> Observed {
         self.observed.borrow().clone()
     }
 }
 
 /// The ports of a snapshot whose hosts are all the same, in order.
-pub fn ports_of(snapshot: &discovery_core::Snapshot) -> impl Iterator<Item = u16> {
+pub(crate) fn ports_of(snapshot: &discovery_core::Snapshot) -> impl Iterator<Item = u16> {
     snapshot.into_iter().map(|endpoint| endpoint.port().get())
 }
 
 /// How many requests to a method of its API a server has begun to answer.
-pub async fn requests(etcd: &Etcd, method: &str) -> u64 {
+pub(crate) async fn requests(etcd: &Etcd, method: &str) -> u64 {
     metric(etcd, &format!("grpc_server_started_total{{grpc_method=\"{method}\"")).await
 }
 
 /// The sum of a server's metrics whose names begin like this.
-pub async fn metric(etcd: &Etcd, name: &str) -> u64 {
+pub(crate) async fn metric(etcd: &Etcd, name: &str) -> u64 {
     let response = e2e::get(etcd.address(), "/metrics").await.expect("etcd serves its metrics");
     let values = response.body.lines().filter(|line| line.starts_with(name));
-    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|value| value as u64).sum()
+    values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 /// `Ok` when equal, for `wait_until`.
-pub fn equal<T: PartialEq + Debug>(seen: T, wanted: T) -> Result<(), String> {
+pub(crate) fn equal<T: Copy + PartialEq + Debug>(seen: T, wanted: T) -> Result<(), String> {
     if seen == wanted { Ok(()) } else { Err(format!("{seen:?}")) }
 }

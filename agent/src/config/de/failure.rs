@@ -70,7 +70,8 @@ impl<'n> Failure<'n> {
         if let Kind::Invalid { expected } = &mut self.0.kind
             && self.0.steps.is_empty()
         {
-            *expected = format!("{}, or a list of them", plain(expected));
+            let one = plain(expected);
+            *expected = if one.starts_with("a list") { one } else { format!("{one}, or a list of them") };
         }
         self
     }

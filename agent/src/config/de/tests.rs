@@ -316,7 +316,7 @@ fn every_mistake_of_a_file_comes_at_once_with_its_place() {
         mistakes::<Document>(text),
         [
             "4:26: services.s1.discovery.tag_nme: unknown key; did you mean `tag_name`?",
-            "6:47: services.s2.discovery.hosts: expected a string, found a map",
+            "6:47: services.s2.discovery.hosts: expected a string, or a list of them, found a map",
             "6:75: services.s2.discovery.check_interval: expected a number, found \"soon\"",
             "7:75: services.s2.default_servers[1].port: expected a port (1 to 65535), found 70000",
             "7:82: services.s2.default_servers[1].wait: unknown key; known keys are `host`, `port`, `weight`",

@@ -1,0 +1,87 @@
+//! The configurations of `examples/`.
+
+use std::path::{Path, PathBuf};
+
+use agent::{Config, Registry, discovery::Catalog};
+
+/// What the configurations are rendered with.
+const ENDPOINTS: &str = "endpoints.json";
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(directory().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Name and content of each configuration.
+fn configurations() -> Vec<(String, Config)> {
+    let entries = std::fs::read_dir(directory()).expect("the examples are there");
+    let names = entries.map(|entry| entry.expect("it can be read").file_name().into_string());
+    let mut names: Vec<_> = names.map(|name| name.expect("names are plain")).collect();
+    names.sort();
+    let configurations = names.into_iter().filter(|name| name != "README.md" && name != ENDPOINTS);
+    configurations
+        .map(|name| match Config::parse(&read(&name), Some(&name), &Registry::builtin()) {
+            Ok(config) => (name, config),
+            Err(report) => panic!("{report}"),
+        })
+        .collect()
+}
+
+fn catalog() -> Catalog {
+    Catalog::parse(&read(ENDPOINTS)).unwrap_or_else(|error| panic!("{ENDPOINTS}: {error}"))
+}
+
+#[test]
+fn each_is_right_and_only_old_keys_are_warned_of() {
+    let configurations = configurations();
+    assert!(configurations.len() >= 7, "{configurations:?}");
+    for (name, config) in configurations {
+        let warnings: Vec<_> = config.warnings().problems().iter().map(ToString::to_string).collect();
+        let expected: &[&str] = match name.as_str() {
+            "synapse.conf.json" => &[
+                "57:24: haproxy.state_file_path: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
+                "71:29: haproxy.extra_sections.\"listen stats :3212\": HAProxy takes no address in the title of a section any more: written as `listen stats` with a `bind` line",
+            ],
+            _ => &[],
+        };
+        assert_eq!(warnings, expected, "{name}");
+    }
+}
+
+#[test]
+fn each_renders_servers_for_all_of_its_services() {
+    let catalog = catalog();
+    for (_, snapshot) in catalog.services() {
+        assert_eq!(snapshot.rejected().total(), 0);
+    }
+    for (name, config) in configurations() {
+        let text = config.render(&catalog);
+        let backends = text.split("\n\n").filter(|section| section.starts_with("backend "));
+        let idle: Vec<_> = backends.clone().filter(|section| !section.contains("\n\tserver ")).collect();
+        // The one service that its file calls otherwise: here endpoints go by the names of the configuration.
+        let expected: &[&str] = if name == "file.yaml" { &["backend jobs\n\tmode tcp"] } else { &[] };
+        assert_eq!(idle.iter().map(|section| section.trim_end()).collect::<Vec<_>>(), expected, "{name}");
+        assert_eq!(backends.count(), config.services().count(), "{name}");
+    }
+}
+
+#[test]
+fn each_is_told_of_in_their_readme() {
+    let readme = read("README.md");
+    for (name, _) in configurations() {
+        assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn live_haproxy_accepts_what_each_renders() {
+    let catalog = catalog();
+    for (name, config) in configurations() {
+        if let Err(rejected) = e2e::Haproxy::check(&config.render(&catalog)).await {
+            panic!("{name}: {rejected}");
+        }
+    }
+}

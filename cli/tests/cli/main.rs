@@ -1,0 +1,13 @@
+//! The program from outside: arguments, files and signals in; text, exit codes and files out.
+
+mod check;
+mod examples;
+mod live;
+mod log;
+mod once;
+mod program;
+mod render;
+mod report;
+mod services;
+mod signal;
+mod usage;

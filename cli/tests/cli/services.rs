@@ -1,0 +1,71 @@
+//! `services`.
+
+use e2e::Dir;
+
+use crate::program::{COUNTED, run, write_site};
+
+/// Two services of [`write_site`] with endpoints of all kinds.
+fn write_varied_site(dir: &Dir) {
+    write_site(dir, &format!("{COUNTED}agent: {{startup_wait: 0.5}}\n"));
+    dir.write(
+        "endpoints.yaml",
+        "web:\n- {host: 10.0.0.2, port: 8080, name: b, weight: 10}\n- {host: 10.0.0.1, port: 8080}\n\
+         - {host: 10.0.0.3, port: 8080, available: false, backup: true}\n- {host: 10.0.0.4}\nidle: []\n",
+    );
+}
+
+#[tokio::test]
+async fn a_table_shows_who_serves_what() {
+    let dir = Dir::new("services");
+    write_varied_site(&dir);
+    let outcome = run(&dir, ["services", "-c", "synapse.yaml"]).await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(
+        outcome.stdout,
+        " SERVICE  METHOD  STATE  ENDPOINT         WEIGHT  NOTE
+ web      file    ok     10.0.0.1:8080
+                         b_10.0.0.2:8080  10
+                         10.0.0.3:8080            backup, unavailable
+                         web[3]                   refused: missing field `port`
+ idle     file    ok     -
+"
+    );
+}
+
+#[tokio::test]
+async fn json_has_the_form_of_a_file_of_endpoints() {
+    let dir = Dir::new("services");
+    write_varied_site(&dir);
+    let outcome = run(&dir, ["services", "--json", "-c", "synapse.yaml"]).await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let json: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "idle": [],
+            "web": [
+                {"host": "10.0.0.1", "port": 8080},
+                {"host": "10.0.0.2", "port": 8080, "name": "b", "weight": 10},
+                {"host": "10.0.0.3", "port": 8080, "available": false, "backup": true},
+            ],
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_silent_source_is_shown_and_is_a_failure() {
+    let dir = Dir::new("services");
+    write_varied_site(&dir);
+    let config = std::fs::read_to_string(dir.join("synapse.yaml")).unwrap();
+    dir.write("synapse.yaml", config.replacen("path: endpoints.yaml", "path: nowhere.yaml", 1));
+    let outcome = run(&dir, ["services", "-c", "synapse.yaml"]).await;
+    assert_eq!(outcome.code, Some(1));
+    assert_eq!(
+        outcome.stdout,
+        " SERVICE  METHOD  STATE    ENDPOINT  WEIGHT  NOTE\n web      file    failing  -\n idle     file    ok       -\n"
+    );
+    assert_eq!(
+        outcome.stderr.lines().last(),
+        Some("synapse-rs: no answer for web: reading nowhere.yaml: No such file or directory (os error 2)")
+    );
+}

@@ -1,0 +1,1 @@
+//! Service discovery by EC2 tags.

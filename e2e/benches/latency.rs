@@ -1,0 +1,159 @@
+//! From a registration in etcd to the first request that its server answers, HAProxy being told by a reload; and from a
+//! deregistration to the last one.
+//!
+//! `cargo bench -p e2e --bench latency`
+//!
+//! etcd writes to disk as in production. The agent runs in this process, with its default times but for
+//! `restart_interval`, which is 0: every change is reloaded at once. One client asks HAProxy over and over, each time over
+//! a new connection. A second HAProxy, with the same two files in turn and nobody but the benchmark to reload it, shows what
+//! HAProxy takes by itself; the two are measured alternately, so that both see the same noise.
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
+#[path = "latency/place.rs"]
+mod place;
+#[path = "latency/stamp.rs"]
+mod stamp;
+mod support;
+
+use std::time::Duration;
+
+use e2e::Haproxy;
+use place::Place;
+use support::{Sample, Table};
+
+/// Longest wait for anything.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// A server that has not answered for so long, on a HAProxy that is asked all the time, is gone.
+const GONE: Duration = Duration::from_millis(400);
+/// The key that comes and goes.
+const KEY: &str = "/services/web/comes";
+
+/// How a key gets into etcd.
+#[derive(Debug, Clone, Copy)]
+enum Put {
+    /// Through etcd's JSON gateway, over a connection that is kept.
+    Gateway,
+    /// By a process of `etcdctl`.
+    Etcdctl,
+}
+
+/// How HAProxy is told to reload.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    /// `kill -USR2 PID`, in the shell.
+    Signal,
+    /// `reload` on the master's socket. Perl, because every Debian has it; its start takes most of the time.
+    Socket,
+}
+
+impl Told {
+    fn command(self, haproxy: &Haproxy) -> String {
+        match self {
+            Self::Signal => {
+                let pid = std::fs::read_to_string(haproxy.dir().join("haproxy.pid"));
+                format!("kill -USR2 {}", pid.expect("the harness writes it"))
+            }
+            Self::Socket => format!(
+                "perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(shift) or die $!; print $s \"reload\\n\"; \
+                 shutdown $s, 1; print <$s>' '{}'",
+                haproxy.master_socket().display()
+            ),
+        }
+    }
+}
+
+fn main() {
+    if !support::wanted() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime of two threads").block_on(async {
+        measure("put through etcd's gateway, reload by signal", Put::Gateway, Told::Signal, 50).await;
+        measure(
+            "put through etcd's gateway, reload over the master's socket",
+            Put::Gateway,
+            Told::Socket,
+            20,
+        )
+        .await;
+        measure("put by etcdctl, reload by signal", Put::Etcdctl, Told::Signal, 20).await;
+    });
+}
+
+async fn measure(title: &str, put: Put, told: Told, rounds: usize) {
+    let place = Place::build(told).await;
+    let (mut came, mut went, mut alone) = (Timeline::default(), Timeline::default(), Timeline::default());
+    let mut with = String::new();
+    for _ in 0..rounds {
+        let without = place.text();
+        came.add(place.change(put, Some(&place.comes)).await);
+        with = place.text();
+        assert_ne!(with, without, "the file follows etcd");
+        went.add(place.change(put, None).await);
+        place.replace_alone(&without, &with, told, &mut alone).await;
+    }
+    let mut table = Table::new(&format!("{title}: {rounds} rounds, {} bytes", with.len()));
+    came.rows(&mut table, "register: ");
+    went.rows(&mut table, "deregister: ");
+    alone.rows(&mut table, "HAProxy alone: ");
+    println!("{table}");
+    for (what, timeline) in [("register", &came), ("deregister", &went), ("HAProxy alone", &alone)] {
+        println!("  requests, {what}: {}, failed: {}", timeline.requests, timeline.failed);
+    }
+}
+
+/// One change, each moment counted from before the put.
+#[derive(Debug, Default, Clone, Copy)]
+struct Moments {
+    acknowledged: Option<Duration>,
+    source: Option<Duration>,
+    written: Option<Duration>,
+    told: Option<Duration>,
+    served: Option<Duration>,
+    requests: usize,
+    failed: usize,
+}
+
+/// Many changes.
+#[derive(Debug, Default)]
+struct Timeline {
+    acknowledged: Sample,
+    source: Sample,
+    written: Sample,
+    told: Sample,
+    served: Sample,
+    requests: usize,
+    failed: usize,
+}
+
+impl Timeline {
+    fn add(&mut self, moments: Moments) {
+        for (sample, moment) in [
+            (&mut self.acknowledged, moments.acknowledged),
+            (&mut self.source, moments.source),
+            (&mut self.written, moments.written),
+            (&mut self.told, moments.told),
+            (&mut self.served, moments.served),
+        ] {
+            if let Some(moment) = moment {
+                sample.add(moment);
+            }
+        }
+        self.requests += moments.requests;
+        self.failed += moments.failed;
+    }
+
+    fn rows(&self, table: &mut Table, of: &str) {
+        for (what, sample) in [
+            ("the put is acknowledged", &self.acknowledged),
+            ("the source says so", &self.source),
+            ("the file is replaced", &self.written),
+            ("the reload command has ended", &self.told),
+            (if of.starts_with("de") { "last request" } else { "first request" }, &self.served),
+        ] {
+            if sample.percentile(100) > Duration::ZERO {
+                table.row(&format!("{of}{what}"), sample);
+            }
+        }
+    }
+}

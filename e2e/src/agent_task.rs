@@ -1,0 +1,46 @@
+//! The program under test, without a process of its own.
+
+use agent::{Agent, AgentError, Config, ServiceStatus, Status};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// An agent that runs as a task of the current runtime. Dropping it has it stop, as a signal would.
+#[derive(Debug)]
+pub struct AgentTask {
+    status: Status,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), AgentError>>,
+}
+
+impl AgentTask {
+    /// Starts an agent, and sends what it logs to the test's output.
+    pub fn start(config: Config) -> Self {
+        crate::show_logs();
+        let agent = Agent::new(config);
+        let status = agent.status();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(agent.run(async {
+            // A sender that was dropped says the same as one that was used.
+            let _ = stopped.await;
+        }));
+        Self { status, stop, task }
+    }
+
+    /// What it knows and does.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// What it knows of a service, which its configuration must have.
+    pub fn service(&self, name: &str) -> ServiceStatus {
+        let mut services = self.status.services().into_iter();
+        services.find(|service| service.service == name).unwrap_or_else(|| panic!("no service {name}"))
+    }
+
+    /// Stops it, and waits until it has.
+    pub async fn stop(self) {
+        drop(self.stop);
+        let ended = self.task.await.unwrap_or_else(|error| panic!("the agent: {error}"));
+        ended.unwrap_or_else(|error| panic!("the agent: {error}"));
+    }
+}
