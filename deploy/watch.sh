@@ -3,30 +3,28 @@
 # Needs inotify-tools.
 #
 #   CONFIG  its configuration       /etc/haproxy/haproxy.cfg
-#   PID     where its number goes   /run/haproxy/haproxy.pid
 set -eu
 : "${CONFIG:=/etc/haproxy/haproxy.cfg}"
-: "${PID:=/run/haproxy/haproxy.pid}"
 name=${CONFIG##*/}
+running=
 
 start() {
-    # The old process stops listening when the new one has begun, and ends when its last connection does.
-    if [ -s "$PID" ]; then
-        haproxy -D -f "$CONFIG" -p "$PID" -sf $(cat "$PID") || echo "HAProxy refuses the configuration; the old one stays" >&2
+    if haproxy -c -q -f "$CONFIG"; then
+        # The old process stops listening when the new one has begun, and ends with its last connection.
+        haproxy -db -f "$CONFIG" ${running:+-sf "$running"} &
+        running=$!
     else
-        haproxy -D -f "$CONFIG" -p "$PID" || echo "HAProxy refuses the configuration" >&2
+        echo 'HAProxy refuses the configuration; what ran before goes on' >&2
     fi
 }
 
-stop() {
-    [ -s "$PID" ] && kill $(cat "$PID")
-    exit 0
-}
-trap stop TERM INT
+trap '[ -z "$running" ] || kill "$running"; exit 0' TERM INT
 
 [ -s "$CONFIG" ] && start
-# Started anew after each event: a second event in the meantime would not be seen. synapse-rs makes one event a change, and leaves
-# `restart_interval` between two.
+# Started anew after each event, so a second event in the meantime would not be seen. synapse-rs makes one event a change, and
+# leaves `restart_interval` between two.
 while changed=$(inotifywait -q -e close_write,moved_to,create --format '%f' "${CONFIG%/*}"); do
-    [ "$changed" = "$name" ] && start
+    if [ "$changed" = "$name" ]; then
+        start
+    fi
 done
