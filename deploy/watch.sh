@@ -7,24 +7,39 @@ set -eu
 : "${CONFIG:=/etc/haproxy/haproxy.cfg}"
 name=${CONFIG##*/}
 running=
+watcher=
+event=$(mktemp)
 
 start() {
-    if haproxy -c -q -f "$CONFIG"; then
+    if answer=$(haproxy -c -f "$CONFIG" 2>&1); then
         # The old process stops listening when the new one has begun, and ends with its last connection.
         haproxy -db -f "$CONFIG" ${running:+-sf "$running"} &
         running=$!
     else
-        echo 'HAProxy refuses the configuration; what ran before goes on' >&2
+        printf '%s\n' "$answer" 'HAProxy refuses the configuration; what ran before goes on' >&2
     fi
 }
 
-trap '[ -z "$running" ] || kill "$running"; exit 0' TERM INT
+end() {
+    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || :
+    [ -z "$running" ] || kill "$running" 2>/dev/null || :
+    rm -f "$event"
+}
+trap end EXIT
+trap 'exit 0' TERM INT
 
-[ -s "$CONFIG" ] && start
+if [ -s "$CONFIG" ]; then
+    start
+fi
 # Started anew after each event, so a second event in the meantime would not be seen. synapse-rs makes one event a change, and
 # leaves `restart_interval` between two.
-while changed=$(inotifywait -q -e close_write,moved_to,create --format '%f' "${CONFIG%/*}"); do
-    if [ "$changed" = "$name" ]; then
+while :; do
+    # In the background, because a signal has to wait for a program in the foreground, and does not for `wait`.
+    inotifywait -q -e close_write,moved_to,create --format '%f' "${CONFIG%/*}" >"$event" &
+    watcher=$!
+    wait "$watcher"
+    watcher=
+    if [ "$(cat "$event")" = "$name" ]; then
         start
     fi
 done

@@ -34,52 +34,59 @@ impl Watcher for Published {
     }
 }
 
+/// The keys of the method: none.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ours {}
+
 fn server(number: u8) -> Result<Endpoint, Box<dyn Error>> {
     Ok(Endpoint::new(IpAddr::from([10, 0, 0, number]).try_into()?, 8080)?)
+}
+
+/// The program: HAProxy's configuration goes to `path`, how many servers there are to `tell`.
+pub(crate) async fn program(path: &str, tell: impl Fn(usize)) -> Result<(), Box<dyn Error>> {
+    let (publish, news) = watch::channel(Snapshot::new([server(1)?]));
+
+    // A method has a section of keys to check, and makes a watcher for each service that names it.
+    let registry = Registry::builtin().with("ours", move |section| {
+        let Ours {} = section.parse()?;
+        let news = news.clone();
+        Ok(Source::new(move |_context| Published { news: news.clone(), told: false }))
+    });
+    let text = format!(
+        "services:
+  web: {{discovery: {{method: ours}}, haproxy: {{port: 3213, listen: [mode http]}}}}
+haproxy:
+  config_file_path: {path:?}
+  reload_command: [\"true\"]
+  restart_interval: 0
+  global: [maxconn 1000]
+  defaults: [timeout connect 1s, timeout client 10s, timeout server 10s]
+"
+    );
+    let agent = Agent::new(Config::parse(&text, Some("embedded"), &registry)?);
+
+    // The agent runs until this future is ready. What it spawned ends with it; HAProxy goes on serving.
+    let mut status = agent.status();
+    let stop = async move {
+        for number in 2..=3 {
+            status.changed().await;
+            tell(status.services()[0].servers);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            publish.send_modify(|known| {
+                *known = known.iter().cloned().chain(server(number)).collect();
+            });
+        }
+        status.changed().await;
+        tell(status.services()[0].servers);
+    };
+    agent.run(stop).await;
+    Ok(())
 }
 
 #[tokio::main(flavor = "current_thread")]
 #[allow(clippy::print_stdout, reason = "a program for a terminal")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: embed FILE")?;
-    let (publish, news) = watch::channel(Snapshot::new([server(1)?]));
-
-    // A method has a section of keys to check, and makes a watcher for each service that names it.
-    let registry = Registry::builtin().with("ours", move |section| {
-        section.parse::<std::collections::BTreeMap<String, String>>().and_then(|keys| match keys.keys().next() {
-            Some(key) => Err(vec![section.problem_at(key, "the method `ours` has no keys")]),
-            None => Ok(()),
-        })?;
-        let news = news.clone();
-        Ok(Source::new(move |_context| Published { news: news.clone(), told: false }))
-    });
-    let text = format!(
-        "services:
-           web: {{discovery: {{method: ours}}, haproxy: {{port: 3213, listen: [mode http]}}}}
-         haproxy:
-           config_file_path: {path:?}
-           reload_command: [\"true\"]
-           restart_interval: 0
-           global: [maxconn 1000]
-           defaults: [timeout connect 1s, timeout client 10s, timeout server 10s]"
-    );
-    let agent = Agent::new(Config::parse(&text, Some("embedded"), &registry)?);
-
-    // The agent runs until this future is ready. What it spawns ends with it; HAProxy goes on serving.
-    let mut status = agent.status();
-    let program = async move {
-        for number in 2..=3 {
-            status.changed().await;
-            println!("{} server(s) of web", status.services()[0].servers);
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            publish.send_modify(|known| {
-                let more = server(number).into_iter();
-                *known = known.clone().into_iter().chain(more).collect();
-            });
-        }
-        status.changed().await;
-        println!("{} server(s) of web; done", status.services()[0].servers);
-    };
-    agent.run(program).await?;
-    Ok(())
+    program(&path, |servers| println!("servers of web: {servers}")).await
 }

@@ -47,9 +47,6 @@ pub enum AgentError {
     /// HAProxy's configuration could not be put in place.
     #[error("bringing HAProxy up to date")]
     Apply(#[from] haproxy_runtime::ApplyError),
-    /// The output can't work as configured.
-    #[error("preparing to write HAProxy's configuration")]
-    Output(#[from] haproxy_runtime::WriteError),
 }
 
 impl Agent {
@@ -69,17 +66,13 @@ impl Agent {
     /// The first answers of all sources are waited for before anything is written, up to `agent.startup_wait`. A service whose
     /// source has not answered by then keeps the servers that the file has for it. Whatever fails is logged, shown in the
     /// [`Status`], and tried again.
-    ///
-    /// # Errors
-    ///
-    /// Only for an output that can't work at all, before anything was started.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
+    pub async fn run(self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let times = self.config.times;
-        let mut reconciler = Reconciler::start(self).await?;
+        let mut reconciler = Reconciler::start(self).await;
         tokio::select! {
             biased;
-            () = &mut stop => return Ok(()),
+            () = &mut stop => return,
             unanswered = reconciler.running.first_answers(times.startup_wait) => {
                 for view in unanswered {
                     let error = view.observed.borrow().health.error().map(WatchError::chain).unwrap_or_default();
@@ -115,7 +108,6 @@ impl Agent {
             due |= reconciler.look_at_news();
         }
         info!("stopping; HAProxy goes on serving");
-        Ok(())
     }
 
     /// Waits for the first answers, up to `agent.startup_wait`, applies them once, and returns.
@@ -126,7 +118,7 @@ impl Agent {
     /// the services of those keep the servers that the file has for them.
     pub async fn once(self) -> Result<(), AgentError> {
         let waited = self.config.times.startup_wait;
-        let mut reconciler = Reconciler::start(self).await?;
+        let mut reconciler = Reconciler::start(self).await;
         let services = unanswered(&reconciler.running, waited).await;
         reconciler.look_at_everything();
         reconciler.apply().await?;
@@ -186,15 +178,15 @@ struct Reconciler {
 }
 
 impl Reconciler {
-    async fn start(agent: Agent) -> Result<Self, AgentError> {
+    async fn start(agent: Agent) -> Self {
         let Agent { config, sources, applied } = agent;
-        let mut output = Output::new(&config.haproxy.output)?;
+        let mut output = Output::new(&config.haproxy.output);
         output.prepare().await;
         let before = read_back(&config.haproxy.output).await;
         let model = Model::new(&config.services, &config.haproxy, before.as_ref());
         let running = sources.start();
         info!(services = running.views.len(), "started; waiting for the first answers");
-        Ok(Self { running, model, output, applied })
+        Self { running, model, output, applied }
     }
 
     fn look_at_everything(&mut self) {

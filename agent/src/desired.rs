@@ -1,6 +1,6 @@
 //! From what is to be served to how HAProxy is to serve it: the one place where an endpoint becomes a server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use discovery_core::{Endpoint, Rejection};
 use haproxy_render::{
@@ -28,6 +28,8 @@ pub(crate) struct Shape {
     pub(crate) order: Order,
     pub(crate) use_nerve_weights: bool,
     pub(crate) max_server_id: ServerId,
+    /// The ids of servers that the operator has written into the backend.
+    pub(crate) reserved_ids: Vec<ServerId>,
 }
 
 /// The order of a backend's servers.
@@ -75,8 +77,14 @@ impl Shape {
     fn servers(&self, endpoints: &[Endpoint], ids: &mut KnownIds) -> (Vec<Server>, Vec<Rejection>) {
         let mut rejected = Vec::new();
         let mut named = Vec::with_capacity(endpoints.len());
+        let mut taken = HashSet::with_capacity(endpoints.len());
         for endpoint in endpoints {
             match name(endpoint) {
+                // A name and a host may meet in one: `a` at `b.example` and nobody at `a_b.example`.
+                Ok(name) if !taken.insert(name.clone()) => {
+                    let reason = "another endpoint's server has this name already";
+                    rejected.push(Rejection::new(&endpoint.to_string(), reason));
+                }
                 Ok(name) => named.push((name, endpoint)),
                 Err(reason) => rejected.push(Rejection::new(&endpoint.to_string(), &reason)),
             }
@@ -86,12 +94,15 @@ impl Shape {
         let assigned = Ids::new()
             .max(self.max_server_id)
             .previous(known)
+            .reserved(self.reserved_ids.iter().copied())
             .assign(named.iter().map(|(name, endpoint)| (name.clone(), wanted_id(endpoint))));
         *ids = assigned.ids;
+        // Read once for all: a hundred servers then share one text.
+        let constant = self.options.constant().map(trusted);
         let mut servers = Vec::with_capacity(named.len());
         for (name, endpoint) in named {
             let server = match ids.get(&name) {
-                Some(&id) => self.server(name, endpoint, id),
+                Some(&id) => self.server(name, endpoint, id, constant.as_ref()),
                 None => Err(format!("no id is left up to {}", self.max_server_id)),
             };
             match server {
@@ -107,18 +118,31 @@ impl Shape {
         (servers, rejected)
     }
 
-    fn server(&self, name: Name, endpoint: &Endpoint, id: ServerId) -> Result<Server, String> {
+    /// `constant`: the service's options, if they are the same for all.
+    fn server(
+        &self,
+        name: Name,
+        endpoint: &Endpoint,
+        id: ServerId,
+        constant: Option<&Result<ServerOptions, String>>,
+    ) -> Result<Server, String> {
         let host = endpoint.host().to_string();
         let address = Address::parse(&host).map_err(|error| error.to_string())?;
-        let own = match self.options.constant() {
-            Some(text) => ServerOptions::trusted(text),
-            None => ServerOptions::trusted(&self.options.fill(
-                &host,
-                endpoint.port().get(),
-                endpoint.name().unwrap_or_default(),
-            )),
+        let own = match constant {
+            Some(constant) => constant.clone()?,
+            None => {
+                let name = match endpoint.name() {
+                    // An option without its value would take the next word for it.
+                    None if self.options.needs_name() => {
+                        return Err(
+                            "the service's server_options have `%{name}`, and it has no name".to_owned()
+                        );
+                    }
+                    name => name.unwrap_or_default(),
+                };
+                trusted(&self.options.fill(&host, endpoint.port().get(), name))?
+            }
         };
-        let own = own.map_err(|error| format!("the service's server_options: {error}"))?;
         let (_, asked) = ServerOptions::split_id(endpoint.server_options().unwrap_or_default());
         let asked =
             ServerOptions::untrusted(&asked).map_err(|error| format!("haproxy_server_options: {error}"))?;
@@ -136,6 +160,23 @@ impl Shape {
             .build()
             .map_err(|error| error.to_string())
     }
+}
+
+/// The operator's own options for a service's servers.
+fn trusted(text: &str) -> Result<ServerOptions, String> {
+    ServerOptions::trusted(text).map_err(|error| format!("the service's server_options: {error}"))
+}
+
+/// The ids that `server` lines of the operator's own have.
+pub(crate) fn reserved_ids(backend: &[Line]) -> Vec<ServerId> {
+    let words = |line: &Line| line.as_str().split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let servers =
+        backend.iter().map(words).filter(|words| words.first().is_some_and(|first| first == "server"));
+    let id = |words: Vec<String>| {
+        let value = words.iter().skip_while(|word| *word != "id").nth(1)?.parse().ok()?;
+        ServerId::new(value).ok()
+    };
+    servers.filter_map(id).collect()
 }
 
 /// The id that an endpoint's options ask for, as Synapse's users write it.

@@ -47,8 +47,14 @@ pub(crate) fn fold(rules: &Rules, said: Option<&Snapshot>, previous: Option<&Sna
         None => (Served::Unheard, defaults),
         Some(said) => {
             let found = found(rules, said);
+            // Entries that nobody understands are not "nobody".
+            let unreadable = said.is_empty() && said.rejected().total() > 0;
             if !found.is_empty() {
                 (Served::Known, found)
+            } else if unreadable && previous.is_none() {
+                (Served::Unheard, transform::with_defaults(&found, &defaults, Defaults::WhenEmpty))
+            } else if unreadable {
+                (Served::Known, transform::last_good(previous, found, rules.when_empty))
             } else if !defaults.is_empty() {
                 (Served::Known, transform::with_defaults(&found, &defaults, Defaults::WhenEmpty))
             } else if previous.is_none() && rules.when_empty == WhenEmpty::Keep {
@@ -89,7 +95,7 @@ fn found(rules: &Rules, said: &Snapshot) -> Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use discovery_core::{Endpoint, transform::Condition};
+    use discovery_core::{Endpoint, Rejection, transform::Condition};
 
     use super::*;
 
@@ -142,6 +148,15 @@ mod tests {
     #[test]
     fn an_empty_first_answer_leaves_what_was_served_before_the_start() {
         assert_eq!(served(&rules(), Some(&ports([])), None), Served::Unheard(ports([])));
+    }
+
+    #[test]
+    fn entries_that_nobody_understands_are_not_nobody() {
+        let unreadable = ports([]).with_rejected([Rejection::new("a", "bad")]);
+        let rules = Rules { when_empty: WhenEmpty::Accept, defaults: ports([9]), ..rules() };
+        let folded = fold(&rules, Some(&unreadable), Some(&ports([1])));
+        assert_eq!(endpoints(&folded.served), ports([1]).endpoints());
+        assert!(matches!(served(&rules, Some(&unreadable), None), Served::Unheard(_)));
     }
 
     #[test]

@@ -41,7 +41,7 @@
 //!     // Stop after the first apply. A program would wait for its own end here.
 //!     status.changed().await;
 //! };
-//! agent.run(stop).await?;
+//! agent.run(stop).await;
 //! assert!(std::fs::read_to_string(&path)?.contains("server 127.0.0.1:8080 127.0.0.1:8080 id 1"));
 //! # Ok(())
 //! # }

@@ -58,3 +58,16 @@ pub(crate) fn etcd(section: &Section) -> Result<Source, Vec<Problem>> {
         cluster.member(prefix.clone())
     }))
 }
+
+/// `ec2tag`: the instances of EC2 that have certain tags.
+#[cfg(feature = "ec2")]
+pub(crate) fn ec2tag(section: &Section) -> Result<Source, Vec<Problem>> {
+    let (region, selector, every) = section.parse::<discovery_ec2::Ec2Config>()?.into_parts();
+    let source = Source::new(move |context| {
+        let backoff = context.backoff();
+        let region = context.shared(region.clone(), |config| discovery_ec2::Region::new(config, backoff));
+        let port = context.port().expect("a service without one is refused: the source is `without_ports`");
+        region.member(selector.clone(), port, every)
+    });
+    Ok(source.without_ports())
+}

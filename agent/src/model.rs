@@ -2,14 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use discovery_core::{Rejection, Snapshot};
+use discovery_core::{Rejected, Snapshot};
 use haproxy_render::{Document, ReadBack, Server, Service};
 use tracing::warn;
 
 use crate::{
     config::{self, Haproxy},
     desired::{KnownIds, Shape},
-    fold::{Folded, fold},
+    fold::{Folded, Served, fold},
 };
 
 /// The desired state of everything.
@@ -24,12 +24,12 @@ pub(crate) struct Model {
 struct State {
     config: config::Service,
     last_good: Option<Snapshot>,
-    /// Those that were served before this program started.
+    /// Those that were served before this program started, until it is known who is to be.
     before: Vec<Server>,
     ids: KnownIds,
     /// Where it stands in the document; `None` while HAProxy does not serve it.
     position: Option<usize>,
-    rejected: Vec<Rejection>,
+    rejected: Rejected,
     leaderless: bool,
 }
 
@@ -40,6 +40,15 @@ pub(crate) struct Changed {
     pub(crate) added: usize,
     pub(crate) removed: usize,
     pub(crate) altered: usize,
+}
+
+impl Changed {
+    /// Adds what changed later.
+    pub(crate) fn and_then(&mut self, later: &Self) {
+        self.added += later.added;
+        self.removed += later.removed;
+        self.altered += later.altered;
+    }
 }
 
 impl Model {
@@ -58,7 +67,7 @@ impl Model {
                 last_good: None,
                 before,
                 position: None,
-                rejected: Vec::new(),
+                rejected: Rejected::default(),
                 leaderless: false,
             };
             if let Some(service) = state.desired(None) {
@@ -91,8 +100,8 @@ impl Model {
 
     /// The endpoints of a service that HAProxy can't serve, and how many it does, by the service's place in the
     /// configuration.
-    pub(crate) fn outcome(&self, index: usize) -> (usize, Vec<Rejection>) {
-        let Some(state) = self.services.get(index) else { return (0, Vec::new()) };
+    pub(crate) fn outcome(&self, index: usize) -> (usize, Rejected) {
+        let Some(state) = self.services.get(index) else { return (0, Rejected::default()) };
         let servers =
             state.position.map_or(0, |position| self.document.services[position].backend.servers.len());
         (servers, state.rejected.clone())
@@ -111,19 +120,29 @@ impl State {
         }
         self.leaderless = no_leader.is_some() && said.is_some();
         let desired = shape.desired(&served, &self.before, &mut self.ids);
-        for rejection in &desired.rejected {
-            if !self.rejected.contains(rejection) {
-                warn!(service, entry = rejection.entry, error = rejection.reason, "not serving an endpoint");
+        if let Served::Known(_) = served {
+            // Once a source was believed, those from before the start are out of date, whatever it says next.
+            self.before = Vec::new();
+        }
+        let rejected: Rejected = desired.rejected.into_iter().collect();
+        for rejection in rejected.named() {
+            if self.rejected.named().binary_search_by(|known| known.entry().cmp(rejection.entry())).is_err() {
+                warn!(
+                    service,
+                    entry = rejection.entry(),
+                    error = rejection.reason(),
+                    "not serving an endpoint"
+                );
             }
         }
-        self.rejected = desired.rejected;
+        self.rejected = rejected;
         Some(desired.service)
     }
 }
 
 fn changed(old: &Service, new: &Service) -> Changed {
     let before: HashMap<_, _> = old.backend.servers.iter().map(|server| (server.name(), server)).collect();
-    let (mut added, mut kept, mut altered) = (0, 0, 0);
+    let (mut added, mut kept, mut altered) = (0usize, 0usize, 0);
     for server in &new.backend.servers {
         match before.get(server.name()) {
             None => added += 1,
@@ -133,5 +152,5 @@ fn changed(old: &Service, new: &Service) -> Changed {
             }
         }
     }
-    Changed { service: new.name.to_string(), added, removed: before.len() - kept, altered }
+    Changed { service: new.name.to_string(), added, removed: before.len().saturating_sub(kept), altered }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use haproxy_render::{Document, ReadBack, Renderer};
-use haproxy_runtime::{Applied, Applier, ApplyError, ConfigFile, Counters};
+use haproxy_runtime::{Applied, Applier, ApplyError, Counters};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -38,10 +38,10 @@ pub struct OutputStatus {
 const NAMED: usize = 5;
 
 impl Output {
-    pub(crate) fn new(output: &config::Output) -> Result<Self, haproxy_runtime::WriteError> {
+    pub(crate) fn new(output: &config::Output) -> Self {
         let mut applier = Applier::new(output.pace);
-        if let Some((path, staging)) = &output.file {
-            applier = applier.with_file(ConfigFile::open(path, staging.clone())?);
+        if let Some(file) = &output.file {
+            applier = applier.with_file(file.clone());
         }
         if let Some(check) = &output.check {
             applier = applier.with_check(check.clone());
@@ -49,7 +49,7 @@ impl Output {
         if let Some(reload) = &output.reload {
             applier = applier.with_reload(reload.clone());
         }
-        Ok(Self { applier, renderer: Renderer::default(), retry_at: None, changes: Vec::new() })
+        Self { applier, renderer: Renderer::default(), retry_at: None, changes: Vec::new() }
     }
 
     /// Makes ready to write: early, so that whoever watches the directory has seen it before the first write.
@@ -66,12 +66,19 @@ impl Output {
 
     /// The moment before which nothing can be applied.
     pub(crate) fn ready_at(&self) -> Option<Instant> {
-        self.applier.ready_at(Instant::now())
+        // What comes is news: it does not pay for the failures of what was there before.
+        self.applier.ready_at_for_another(Instant::now())
     }
 
     /// Notes what is about to be applied, for the log.
     pub(crate) fn note(&mut self, changed: impl IntoIterator<Item = Changed>) {
-        self.changes.extend(changed);
+        for changed in changed {
+            // One entry a service, however long nothing can be applied.
+            match self.changes.iter_mut().find(|known| known.service == changed.service) {
+                Some(known) => known.and_then(&changed),
+                None => self.changes.push(changed),
+            }
+        }
     }
 
     /// Brings HAProxy to run `document`. A failure is logged, kept for the status, and tried again later.
@@ -108,11 +115,12 @@ impl Output {
     }
 }
 
-/// Reads the file that HAProxy runs, as an earlier run of this program wrote it.
+/// Reads the file that HAProxy runs, as an earlier run of this program wrote it, or somebody else.
 pub(crate) async fn read_back(output: &config::Output) -> Option<ReadBack> {
-    let (path, _) = output.file.as_ref()?;
+    let path = output.file.as_ref()?.path();
     match tokio::fs::read_to_string(path).await {
-        Ok(text) => ReadBack::parse(&text),
+        // Whoever wrote it: what is served now is not to end because this program starts.
+        Ok(text) => Some(ReadBack::parse(&text).unwrap_or_else(|| ReadBack::parse_foreign(&text))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => {
             warn!(path = %path.display(), %error, "reading what HAProxy runs now; beginning with nothing");

@@ -156,6 +156,8 @@ impl Registry {
         let registry = Self::empty().with("base", crate::method::base).with("file", crate::method::file);
         #[cfg(feature = "etcd")]
         let registry = registry.with("etcd", crate::method::etcd);
+        #[cfg(feature = "ec2")]
+        let registry = registry.with("ec2tag", crate::method::ec2tag);
         registry
     }
 

@@ -31,6 +31,8 @@ impl fmt::Debug for Sources {
 /// Watchers at work. Dropping this stops them.
 #[derive(Debug)]
 pub(crate) struct Running {
+    /// Dropped first: supervisors that know of the end don't report the end of what they lean on.
+    _stop: watch::Sender<()>,
     tasks: JoinSet<()>,
     pub(crate) views: Arc<[SourceView]>,
     pub(crate) news: Arc<News>,
@@ -59,6 +61,7 @@ impl Sources {
     /// Starts them all.
     pub(crate) fn start(self) -> Running {
         let mut tasks = JoinSet::new();
+        let (stop, stopped) = watch::channel(());
         for driver in self.connections.drivers {
             tasks.spawn(driver);
         }
@@ -66,8 +69,13 @@ impl Sources {
             let (views, news, backoff) =
                 (Arc::clone(&self.views), Arc::clone(&self.news), self.times.backoff);
             let mut observed = self.views[index].observed.clone();
+            let mut stopped = stopped.clone();
             tasks.spawn(async move {
-                let supervised = supervise(&views[index].service, watcher, backoff, publish, pending());
+                let stop = async {
+                    // Nothing is ever sent: an error says that the sender is gone.
+                    while stopped.changed().await.is_ok() {}
+                };
+                let supervised = supervise(&views[index].service, watcher, backoff, publish, stop);
                 let followed = async {
                     while observed.changed().await.is_ok() {
                         news.mark(index);
@@ -76,7 +84,7 @@ impl Sources {
                 tokio::join!(supervised, followed);
             });
         }
-        Running { tasks, views: self.views, news: self.news }
+        Running { _stop: stop, tasks, views: self.views, news: self.news }
     }
 }
 

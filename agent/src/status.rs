@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use discovery_core::{Health, Observed, Rejection, Snapshot};
+use discovery_core::{Health, Observed, Rejected, Snapshot};
 use tokio::{sync::watch, time::Instant};
 
 pub use crate::output::OutputStatus;
@@ -26,7 +26,7 @@ pub(crate) struct SourceView {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppliedView {
     pub(crate) output: OutputStatus,
-    pub(crate) services: Vec<(usize, Vec<Rejection>)>,
+    pub(crate) services: Vec<(usize, Rejected)>,
 }
 
 /// One service at the moment it was looked at.
@@ -46,23 +46,23 @@ pub struct ServiceStatus {
     /// How many servers HAProxy is to use for it.
     pub servers: usize,
     /// Entries of the source, and endpoints, that are not served because they can't be.
-    pub rejected: Vec<Rejection>,
+    pub rejected: Rejected,
 }
 
 impl Status {
     /// All services, in the order of the configuration.
     pub fn services(&self) -> Vec<ServiceStatus> {
         let applied = self.applied.borrow().services.clone();
-        let nothing = (0, Vec::new());
+        let nothing = (0, Rejected::default());
         let view = |(index, source): (usize, &SourceView)| {
             let observed = source.observed.borrow().clone();
             let (servers, unservable) = applied.get(index).unwrap_or(&nothing);
-            let unreadable = observed.snapshot.iter().flat_map(|snapshot| snapshot.rejected().named());
+            let unreadable = observed.snapshot.as_ref().map(Snapshot::rejected).cloned().unwrap_or_default();
             ServiceStatus {
                 service: source.service.clone(),
                 method: source.method.clone(),
                 age: observed.confirmed.map(|at| Instant::now().saturating_duration_since(at)),
-                rejected: unreadable.chain(unservable).cloned().collect(),
+                rejected: unreadable.and(unservable),
                 snapshot: observed.snapshot,
                 health: observed.health,
                 servers: *servers,

@@ -66,6 +66,11 @@ impl Template {
         filled
     }
 
+    /// Whether the name of an endpoint is part of it.
+    pub(crate) fn needs_name(&self) -> bool {
+        self.0.contains(&Piece::Name)
+    }
+
     /// The text, if it is the same for every endpoint.
     pub(crate) fn constant(&self) -> Option<&str> {
         match &self.0[..] {

@@ -43,8 +43,8 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), Failure> {
 
 fn text(bytes: Vec<u8>) -> std::io::Result<String> {
     String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = 1 + valid.matches('\n').count();
         Error::new(ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
     })
 }

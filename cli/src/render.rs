@@ -6,29 +6,39 @@ use agent::{Agent, Config, discovery::Catalog};
 use anyhow::anyhow;
 use tracing::warn;
 
-use crate::{failure::Failure, load, services::print};
+use crate::{
+    failure::Failure,
+    load,
+    services::{print, unanswered},
+};
 
 /// Prints HAProxy's configuration, for the endpoints of a file or for those that are discovered now.
 pub(crate) async fn render(config: Config, endpoints: Option<&Path>) -> Result<(), Failure> {
     let catalog = match endpoints {
-        Some(path) => {
-            let (name, text) = load::read(path)?;
-            let catalog =
-                Catalog::parse(&text).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
-            warn_of_gaps(&config, &catalog, &name);
-            catalog
-        }
-        None => {
-            let agent = Agent::new(config.clone());
-            let status = agent.status();
-            let catalog = agent.discover().await;
-            let silent = crate::services::unanswered(&status.services());
-            // Half a configuration must not be taken for a whole one.
-            silent.map_or(Ok(()), |silent| Err(anyhow!(silent)))?;
-            catalog
-        }
+        Some(path) => read(&config, path)?,
+        None => discovered(&config).await?,
     };
     print(&config.render(&catalog))
+}
+
+/// The endpoints of a file.
+fn read(config: &Config, path: &Path) -> Result<Catalog, Failure> {
+    let (name, text) = load::read(path)?;
+    let catalog = Catalog::parse(&text).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+    warn_of_gaps(config, &catalog, &name);
+    Ok(catalog)
+}
+
+/// The endpoints that all sources tell of now.
+async fn discovered(config: &Config) -> Result<Catalog, Failure> {
+    let agent = Agent::new(config.clone());
+    let status = agent.status();
+    let catalog = agent.discover().await;
+    // Half a configuration must not be taken for a whole one.
+    match unanswered(&status.services()) {
+        Some(silent) => Err(anyhow!(silent).into()),
+        None => Ok(catalog),
+    }
 }
 
 /// Logs which entries of the file are left out, and which services it does not speak of.
@@ -42,7 +52,7 @@ fn warn_of_gaps(config: &Config, catalog: &Catalog, file: &str) {
             continue;
         };
         for rejection in snapshot.rejected().named() {
-            warn!(service, file, entry = rejection.entry, error = rejection.reason, "skipping an entry");
+            warn!(service, file, entry = rejection.entry(), error = rejection.reason(), "skipping an entry");
         }
     }
 }

@@ -13,7 +13,8 @@ pub(crate) async fn run(config: Config, once: bool) -> Result<(), Failure> {
         if once {
             return agent.once().await;
         }
-        agent.run(async { _ = stop.await }).await
+        agent.run(async { _ = stop.await }).await;
+        Ok(())
     };
     let signalled = async {
         signals::stop().await.context("listening for signals")?;

@@ -39,8 +39,8 @@ fn table(services: &[ServiceStatus]) -> Table {
     for service in services {
         let head = [service.service.as_str(), &service.method, service.state()];
         let mut rows: Vec<_> = service.snapshot.iter().flatten().map(row).collect();
-        rows.extend(service.rejected.iter().map(|rejection| {
-            [rejection.entry.clone(), String::new(), format!("refused: {}", rejection.reason)]
+        rows.extend(service.rejected.named().iter().map(|rejection| {
+            [rejection.entry().to_owned(), String::new(), format!("refused: {}", rejection.reason())]
         }));
         if rows.is_empty() {
             rows.push(["-".to_owned(), String::new(), String::new()]);

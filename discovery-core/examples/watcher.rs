@@ -19,7 +19,8 @@ struct Lines(PathBuf);
 impl Fetch for Lines {
     async fn fetch(&mut self) -> Result<Snapshot, WatchError> {
         // A file that can't be read is a failure. An empty one is an answer: nobody.
-        let text = std::fs::read_to_string(&self.0)
+        let text = tokio::fs::read_to_string(&self.0)
+            .await
             .map_err(|error| WatchError::new(format!("reading {}", self.0.display())).because(error))?;
         let (mut endpoints, mut rejected) = (Vec::new(), Vec::new());
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -38,11 +39,9 @@ fn endpoint(line: &str) -> Result<Endpoint, Box<dyn Error>> {
     Ok(Endpoint::new(host.parse()?, port.parse()?)?)
 }
 
-#[tokio::main(flavor = "current_thread")]
-#[allow(clippy::print_stdout, reason = "a program for a terminal")]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args_os().nth(1).ok_or("usage: watcher FILE")?;
-    let source = Polled::new(Lines(path.into()), Duration::from_millis(500));
+/// Tells what changes, for ever.
+pub(crate) async fn follow(path: PathBuf, tell: impl Fn(String)) {
+    let source = Polled::new(Lines(path), Duration::from_millis(500));
     let (publish, mut observed) = watch::channel(Observed::default());
     tokio::spawn(supervise("example", source, Backoff::default(), publish, std::future::pending()));
 
@@ -50,13 +49,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while observed.changed().await.is_ok() {
         let now = observed.borrow_and_update().clone();
         if let Some(error) = now.health.error() {
-            println!("! {}", error.chain());
+            tell(format!("! {}", error.chain()));
         }
         let Some(snapshot) = now.snapshot else { continue };
-        let changes = diff(&known, &snapshot);
-        changes.removed.iter().for_each(|endpoint| println!("- {endpoint}"));
-        changes.added.iter().for_each(|endpoint| println!("+ {endpoint}"));
+        diff(&snapshot, &known).added.iter().for_each(|gone| tell(format!("- {gone}")));
+        diff(&known, &snapshot).added.iter().for_each(|new| tell(format!("+ {new}")));
         known = snapshot;
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[allow(clippy::print_stdout, reason = "a program for a terminal")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args_os().nth(1).ok_or("usage: watcher FILE")?;
+    follow(path.into(), |line| println!("{line}")).await;
     Ok(())
 }

@@ -43,8 +43,8 @@ pub(crate) const MAX_BYTES: usize = 64 << 20;
 /// let catalog = Catalog::parse("web:\n- {host: 10.0.0.7, port: 8080}\n- {host: 10.0.0.8}\n")?;
 /// let web = catalog.service("web").expect("it is in the document");
 /// assert_eq!(web.endpoints()[0].to_string(), "10.0.0.7:8080");
-/// assert_eq!(web.rejected().named()[0].entry, "web[1]");
-/// assert_eq!(web.rejected().named()[0].reason, "missing field `port`");
+/// assert_eq!(web.rejected().named()[0].entry(), "web[1]");
+/// assert_eq!(web.rejected().named()[0].reason(), "missing field `port`");
 /// # Ok::<(), discovery_core::InvalidCatalog>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,7 +214,7 @@ mod tests {
             let catalog = Catalog::parse(text).unwrap();
             let snapshot = catalog.service(service).unwrap();
             let named = snapshot.rejected().named().iter();
-            (snapshot.len(), named.map(|one| format!("{} {}", one.entry, one.reason)).collect::<Vec<_>>())
+            (snapshot.len(), named.map(|one| format!("{} {}", one.entry(), one.reason())).collect::<Vec<_>>())
         };
         let (stand, rejected) = reasons(json, "web");
         assert_eq!(stand, 1);

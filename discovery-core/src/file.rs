@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use tokio::{
     sync::Mutex,
     task::{JoinHandle, spawn_blocking},
+    time::Instant,
 };
 use tracing::warn;
 
@@ -55,9 +56,10 @@ struct Document {
 
 #[derive(Debug, Default)]
 struct State {
-    known: Option<Known>,
+    /// What was read last, and when that began.
+    known: Option<(Instant, Known)>,
     /// A read that has begun. It outlives a caller that stopped waiting for it; the next one takes it over.
-    reading: Option<JoinHandle<Result<Known, WatchError>>>,
+    reading: Option<(Instant, JoinHandle<Result<Known, WatchError>>)>,
 }
 
 /// What was read last.
@@ -93,18 +95,28 @@ impl File {
 #[async_trait]
 impl Fetch for File {
     async fn fetch(&mut self) -> Result<Snapshot, WatchError> {
+        let called = Instant::now();
         let mut state = self.document.state.lock().await;
         let State { known, reading } = &mut *state;
-        let handle = reading.get_or_insert_with(|| {
-            let (document, known) = (Arc::clone(&self.document), known.clone());
-            spawn_blocking(move || read(&document.path, known, SystemTime::now()))
-        });
-        let outcome = handle.await;
-        *reading = None;
-        let now = outcome
-            .map_err(|error| WatchError::new(doing("reading", &self.document.path)).because(error))??;
-        let answer = now.catalog.service(&self.service).cloned();
-        *known = Some(now);
+        let fresh = match known {
+            // Another service of the document has had it read since this one asked: that answers both.
+            Some((begun, known)) if *begun > called => known.clone(),
+            _ => {
+                let (begun, handle) = reading.get_or_insert_with(|| {
+                    let (document, known) =
+                        (Arc::clone(&self.document), known.clone().map(|(_, known)| known));
+                    (Instant::now(), spawn_blocking(move || read(&document.path, known, SystemTime::now())))
+                });
+                let (begun, outcome) = (*begun, handle.await);
+                *reading = None;
+                let fresh = outcome.map_err(|error| {
+                    WatchError::new(doing("reading", &self.document.path)).because(error)
+                })??;
+                *known = Some((begun, fresh.clone()));
+                fresh
+            }
+        };
+        let answer = fresh.catalog.service(&self.service).cloned();
         let absent = answer.is_none();
         if absent && !self.absent {
             let (service, source) = (&*self.service, self.document.path.display());
@@ -196,8 +208,6 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use std::fs::write;
-
-    use tokio::time::Instant;
 
     use super::*;
     use crate::watcher::Watcher as _;
@@ -326,6 +336,29 @@ mod tests {
         write(&path, TWO).unwrap();
         assert_eq!(shown(other.fetch().await), "[]");
         assert_eq!(shown(web.fetch().await), "[10.0.0.2:2]");
+    }
+
+    #[tokio::test]
+    async fn services_that_ask_at_one_time_share_one_read_also_of_a_young_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog");
+        write(&path, ONE).unwrap();
+        let mut first = File::new(&path, "web");
+        let mut second = first.for_service("web");
+        let document = Arc::clone(&first.document);
+        // Held back, so that both ask before either can read.
+        let held = document.state.lock().await;
+        let (mut first, mut second) = (first.fetch(), second.fetch());
+        tokio::select! {
+            biased;
+            _ = &mut first => panic!("the document is locked"),
+            _ = &mut second => panic!("the document is locked"),
+            () = std::future::ready(()) => {}
+        }
+        drop(held);
+        assert_eq!(shown(first.await), "[10.0.0.1:1]");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(shown(second.await), "[10.0.0.1:1]");
     }
 
     #[tokio::test(start_paused = true)]

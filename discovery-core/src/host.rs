@@ -79,7 +79,12 @@ impl Host {
         }
         // The rule of URLs: resolvers take such names for addresses, each in its own way.
         let last = labels.rsplit('.').next().unwrap_or(labels);
-        if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+        let number = hexadecimal.map_or_else(
+            || last.bytes().all(|byte| byte.is_ascii_digit()),
+            |digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        );
+        if number {
             return Err(InvalidHost::NotAnAddress);
         }
         Ok(Self(Inner::Name(text.into())))
@@ -172,6 +177,8 @@ mod tests {
             (&longer, InvalidHost::TooLong),
             ("10.0.0.256", InvalidHost::NotAnAddress),
             ("80", InvalidHost::NotAnAddress),
+            ("0x7f000001", InvalidHost::NotAnAddress),
+            ("127.0X1", InvalidHost::NotAnAddress),
             ("0.0.0.0", InvalidHost::Unspecified),
             ("[::]", InvalidHost::Unspecified),
         ] {

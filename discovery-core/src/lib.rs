@@ -44,6 +44,8 @@ mod host;
 mod poll;
 #[cfg(feature = "serde")]
 mod record;
+#[cfg(feature = "serde")]
+mod secret;
 mod snapshot;
 mod supervisor;
 #[cfg(feature = "testing")]
@@ -65,6 +67,8 @@ pub use host::{Host, InvalidHost};
 pub use poll::{Fetch, Polled};
 #[cfg(feature = "serde")]
 pub use record::{InvalidRecord, Record};
+#[cfg(feature = "serde")]
+pub use secret::Secret;
 pub use snapshot::{Diff, Rejected, Rejection, Snapshot, diff};
 pub use supervisor::{Health, Observed, supervise};
 #[cfg(feature = "tower")]

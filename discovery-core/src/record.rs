@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::{
     endpoint::{Endpoint, InvalidEndpoint},
     host::Host,
+    snapshot::printable,
 };
 
 /// One endpoint in the field names of SmartStack's nerve: what nerve and go-nerve write into a registry, what stands in the
@@ -85,9 +86,9 @@ impl Record {
         if json.len() > MAX_BYTES {
             return Err(InvalidRecord::TooLong);
         }
-        // What serde_json says repeats no more of the text than a number or a key's name; it is cut and escaped where shown.
-        let record: Self =
-            serde_json::from_slice(json).map_err(|error| InvalidRecord::Json(error.to_string()))?;
+        // What serde_json says of a wrong type repeats the whole value: cut here, so that nobody keeps or shows a megabyte.
+        let record: Self = serde_json::from_slice(json)
+            .map_err(|error| InvalidRecord::Json(printable(&error.to_string())))?;
         Ok(Endpoint::try_from(record)?)
     }
 }
@@ -170,6 +171,7 @@ impl<'de> Deserialize<'de> for Label {
             Text(String),
             Truth(bool),
             Whole(i64),
+            Large(u64),
             Number(f64),
             Other(IgnoredAny),
         }
@@ -177,6 +179,7 @@ impl<'de> Deserialize<'de> for Label {
             Written::Text(text) => Ok(Self(text)),
             Written::Truth(truth) => Ok(Self(truth.to_string())),
             Written::Whole(number) => Ok(Self(number.to_string())),
+            Written::Large(number) => Ok(Self(number.to_string())),
             Written::Number(number) => Ok(Self(number.to_string())),
             Written::Other(_) => Err(serde::de::Error::custom(
                 "a label's value is neither text nor a number nor true or false",
@@ -238,6 +241,18 @@ mod tests {
             assert_eq!(Record::parse(json.as_bytes()).unwrap_err().to_string(), reason, "{json}");
         }
         assert!(matches!(Record::parse(&vec![b' '; MAX_BYTES + 1]), Err(InvalidRecord::TooLong)));
+    }
+
+    #[test]
+    fn what_is_said_of_a_value_is_short_however_long_the_value() {
+        let json = format!(r#"{{"host":"h","port":1,"weight":"{}"}}"#, "x".repeat(500_000));
+        assert!(Record::parse(json.as_bytes()).unwrap_err().to_string().len() < 1000);
+    }
+
+    #[test]
+    fn large_numbers_stay_what_they_are_as_labels() {
+        let json = br#"{"host":"h","port":1,"labels":{"n":12345678901234567890}}"#;
+        assert_eq!(Record::parse(json).unwrap().label("n"), Some("12345678901234567890"));
     }
 
     proptest! {

@@ -29,10 +29,8 @@ pub struct Rejected {
 /// One entry that could not be understood.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejection {
-    /// Where it stands: a key, a node, a place in a file. Printable, at most 200 characters.
-    pub entry: String,
-    /// What is wrong with it. Printable, at most 200 characters.
-    pub reason: String,
+    entry: String,
+    reason: String,
 }
 
 /// How many rejections a snapshot names; the rest is counted.
@@ -45,6 +43,16 @@ impl Rejection {
     /// what is too long is cut.
     pub fn new(entry: &str, reason: &(impl fmt::Display + ?Sized)) -> Self {
         Self { entry: printable(entry), reason: printable(&reason.to_string()) }
+    }
+
+    /// Where it stands: a key, a node, a place in a file. Printable, about 200 characters at most.
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+
+    /// What is wrong with it. Printable, about 200 characters at most.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 }
 
@@ -66,14 +74,6 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 impl Rejected {
-    fn new(rejections: impl IntoIterator<Item = Rejection>) -> Self {
-        let mut all: Vec<_> = rejections.into_iter().collect();
-        let total = all.len();
-        all.sort_unstable();
-        all.truncate(NAMED);
-        Self { total, first: all.into() }
-    }
-
     /// How many entries were refused.
     pub fn total(&self) -> usize {
         self.total
@@ -84,15 +84,35 @@ impl Rejected {
         &self.first
     }
 
-    fn and(&self, other: &Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
         if other.total == 0 {
             return self.clone();
         }
         if self.total == 0 {
             return other.clone();
         }
-        let both = Self::new(self.first.iter().chain(other.first.iter()).cloned());
+        let both: Self = self.first.iter().chain(other.first.iter()).cloned().collect();
         Self { total: self.total + other.total, first: both.first }
+    }
+}
+
+impl FromIterator<Rejection> for Rejected {
+    /// Counts all, keeps the first 100 by entry, and holds not many more than that at a time.
+    fn from_iter<I: IntoIterator<Item = Rejection>>(rejections: I) -> Self {
+        let (mut total, mut first) = (0, Vec::new());
+        for rejection in rejections {
+            total += 1;
+            first.push(rejection);
+            if first.len() > 10 * NAMED {
+                first.sort_unstable();
+                first.truncate(NAMED);
+            }
+        }
+        first.sort_unstable();
+        first.truncate(NAMED);
+        Self { total, first: first.into() }
     }
 }
 
@@ -125,7 +145,7 @@ impl Snapshot {
     /// Adds the entries that could not be understood.
     #[must_use]
     pub fn with_rejected(mut self, rejections: impl IntoIterator<Item = Rejection>) -> Self {
-        self.rejected = Rejected::new(rejections);
+        self.rejected = self.rejected.and(&rejections.into_iter().collect());
         self
     }
 
@@ -268,10 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn rejections_add_up() {
+        let one = |entry| [Rejection::new(entry, "bad")];
+        let both = Snapshot::default().with_rejected(one("b")).with_rejected(one("a"));
+        assert_eq!(both.rejected().total(), 2);
+        assert_eq!(both.rejected().named()[0].entry(), "a");
+    }
+
+    #[test]
     fn a_rejection_is_printable_and_short() {
         let rejection = Rejection::new("a\n\u{1b}[31m", &"x".repeat(5000));
-        assert_eq!(rejection.entry, "a\\n\\u{1b}[31m");
-        assert_eq!(rejection.reason.chars().count(), SHOWN + 1);
+        assert_eq!(rejection.entry(), "a\\n\\u{1b}[31m");
+        assert_eq!(rejection.reason().chars().count(), SHOWN + 1);
     }
 
     fn snapshots() -> impl Strategy<Value = Snapshot> {

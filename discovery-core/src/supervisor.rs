@@ -1,6 +1,10 @@
 //! Runs a watcher for as long as it is wanted.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::Poll,
+};
 
 use tokio::{
     sync::watch,
@@ -27,7 +31,7 @@ pub struct Observed {
     pub health: Health,
 }
 
-/// How a source is doing.
+/// How a source is doing. These are all the cases there are: whoever shows them is to match each.
 #[derive(Debug, Clone, Default)]
 pub enum Health {
     /// It was asked and has not answered yet.
@@ -68,7 +72,12 @@ impl Health {
 /// something is different: another snapshot, or another health; an equal answer of a healthy source renews
 /// [`Observed::confirmed`] without waking anybody.
 ///
-/// Failures are logged when they begin, each time their number doubles, and when they are over.
+/// Failures are logged when they begin, each time their number has quadrupled, and when they are over. Entries that the source has
+/// and nobody understands are logged when they appear.
+///
+/// # Cancel safety
+///
+/// Dropping the future stops the watcher; what was published stays.
 pub async fn supervise<W: Watcher>(
     service: &str,
     mut watcher: W,
@@ -85,6 +94,7 @@ pub async fn supervise<W: Watcher>(
                         info!(service, failures, after = ?since.elapsed(), "source answers again");
                     }
                     answered(service, &publish, snapshot);
+                    breathe().await;
                 }
                 Err(error) => {
                     let (failures, since) = failing.map_or_else(
@@ -103,7 +113,7 @@ pub async fn supervise<W: Watcher>(
                             return;
                         }
                     };
-                    if failures.is_power_of_two() {
+                    if failures.is_power_of_two() && failures.trailing_zeros() % 2 == 0 {
                         warn!(service, error = %error.chain(), failures, ?pause, "source fails; its last answer stays in use");
                     }
                     publish.send_modify(|now| now.health = Health::Degraded { failures, since, error });
@@ -113,12 +123,25 @@ pub async fn supervise<W: Watcher>(
         }
     };
     tokio::select! {
-        // `stop` first: a watcher that always has news must not outrun it.
+        // `stop` first, and work lets go after each answer: a watcher that always has news cannot outrun it.
         biased;
         () = stop => {}
         () = publish.closed() => {}
         () = work => {}
     }
+}
+
+/// Lets the caller look at other things once.
+async fn breathe() {
+    let mut breathed = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut breathed, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Publishes a good answer and logs the entries that are refused for the first time.
@@ -133,11 +156,11 @@ fn answered(service: &str, publish: &watch::Sender<Observed>, snapshot: Snapshot
         let known = now.snapshot.as_ref().map_or(&[][..], |old| old.rejected().named());
         for rejection in snapshot.rejected().named() {
             // Sorted, so a service with thousands of bad entries costs no more than it must.
-            if known.binary_search(rejection).is_err() {
+            if known.binary_search_by(|old| old.entry().cmp(rejection.entry())).is_err() {
                 warn!(
                     service,
-                    entry = rejection.entry,
-                    error = rejection.reason,
+                    entry = rejection.entry(),
+                    error = rejection.reason(),
                     "skipping an entry of the source"
                 );
             }
@@ -246,6 +269,23 @@ mod tests {
         stop.send(()).unwrap();
         task.await.unwrap();
         assert_eq!(asked.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn it_stops_although_the_watcher_always_has_news() {
+        struct Chatty;
+        #[async_trait]
+        impl Watcher for Chatty {
+            async fn next(&mut self) -> Result<Snapshot, WatchError> {
+                Ok(some())
+            }
+        }
+        let (publish, mut seen) = watch::channel(Observed::default());
+        let heard = async {
+            let _ = seen.wait_for(|now| now.snapshot.is_some()).await;
+        };
+        // On one thread: without letting go, nothing else would ever run here.
+        supervise("web", Chatty, Backoff::default(), publish, heard).await;
     }
 
     #[tokio::test(start_paused = true)]

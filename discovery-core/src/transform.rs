@@ -150,9 +150,16 @@ pub enum WhenEmpty {
 }
 
 /// The new snapshot, or what was served before it when the new one is empty and not to be believed.
+///
+/// Entries that nobody understands are not "nobody": a snapshot that has only such leaves everybody where they were, whatever
+/// `when` says.
 pub fn last_good(previous: Option<&Snapshot>, new: Snapshot, when: WhenEmpty) -> Snapshot {
     match (previous, when) {
-        (Some(previous), WhenEmpty::Keep) if new.is_empty() => previous.clone().rejected_as_in([&new]),
+        (Some(previous), when)
+            if new.is_empty() && (when == WhenEmpty::Keep || new.rejected().total() > 0) =>
+        {
+            previous.clone().rejected_as_in([&new])
+        }
         _ => new,
     }
 }
@@ -260,5 +267,7 @@ mod tests {
         assert_eq!(last_good(Some(&before), ports([]), WhenEmpty::Accept), ports([]));
         assert_eq!(last_good(Some(&before), ports([2]), WhenEmpty::Keep), ports([2]));
         assert_eq!(last_good(None, ports([]), WhenEmpty::Keep), ports([]));
+        let unreadable = ports([]).with_rejected([Rejection::new("a", "bad")]);
+        assert_eq!(last_good(Some(&before), unreadable, WhenEmpty::Accept).endpoints(), before.endpoints());
     }
 }

@@ -47,12 +47,27 @@ impl Kind {
     }
 }
 
-/// How much of what others wrote is repeated, in characters.
-const SHOWN: usize = 400;
+/// How much of what others wrote is repeated, in characters; and with what is added to it.
+const QUOTED: usize = 600;
+const SHOWN: usize = 800;
 
 impl Failure {
     pub(crate) fn new(kind: Kind, cause: impl fmt::Display) -> Self {
-        Self { doing: "asking for instances".into(), cause: Cause(printable(&cause.to_string()).into()), kind }
+        Self {
+            doing: "asking for instances".into(),
+            cause: Cause(printable(&cause.to_string(), SHOWN).into()),
+            kind,
+        }
+    }
+
+    /// What was said, and what can be done about it: however long the one is, the other is not cut.
+    pub(crate) fn advised(kind: Kind, text: &str, advice: &str) -> Self {
+        let text = printable(text, QUOTED);
+        if advice.is_empty() {
+            Self::new(kind, text)
+        } else {
+            Self::new(kind, format_args!("{text} ({advice})"))
+        }
     }
 
     /// An error code of EC2's, or of those that check who asks, with its message and the HTTP status.
@@ -66,7 +81,7 @@ impl Failure {
             text.push_str(": ");
             text.push_str(message.trim_end_matches('.'));
         }
-        Self::new(kind, Advised { text: &printable(&text), advice })
+        Self::advised(kind, &text, advice)
     }
 
     /// Waited for too long.
@@ -86,19 +101,6 @@ impl Failure {
     /// Both parts in one line, for the log.
     pub(crate) fn chain(&self) -> String {
         format!("{}: {}", self.doing, self.cause)
-    }
-}
-
-/// What was said, and what can be done about it.
-pub(crate) struct Advised<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) advice: &'a str,
-}
-
-impl fmt::Display for Advised<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)?;
-        if self.advice.is_empty() { Ok(()) } else { write!(f, " ({})", self.advice) }
     }
 }
 
@@ -145,11 +147,12 @@ fn classify(code: Option<&str>, status: u16) -> (Kind, &'static str) {
     }
 }
 
-/// Escapes control characters and cuts what is too long: others wrote it.
-fn printable(text: &str) -> String {
+/// One line without control characters, cut when it is too long: others wrote it.
+fn printable(text: &str, most: usize) -> String {
     let mut shown = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == SHOWN {
+    let words: Vec<_> = text.split_whitespace().collect();
+    for (count, character) in words.join(" ").chars().enumerate() {
+        if count == most {
             shown.push('…');
             break;
         }
@@ -191,7 +194,7 @@ mod tests {
     fn what_others_wrote_is_cut_and_never_ends_a_line() {
         let long = format!("a\nb{}", "x".repeat(10_000));
         let chain = Failure::from_code(Some("AccessDenied"), Some(&long), 403).chain();
-        assert!(chain.len() < 600 && !chain.contains('\n'), "{chain}");
+        assert!(chain.len() < 900 && !chain.contains('\n'), "{chain}");
         assert!(chain.contains("ec2:DescribeInstances"), "the advice is not cut: {chain}");
     }
 }

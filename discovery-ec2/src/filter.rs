@@ -28,10 +28,6 @@ impl Filters {
         self.0.iter().map(|(name, values)| (name.as_str(), values))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// How many values there are in all filters.
     pub(crate) fn values(&self) -> usize {
         self.0.values().map(BTreeSet::len).sum()
@@ -58,7 +54,7 @@ impl Filters {
             .iter()
             .filter(|(name, _)| others.iter().all(|other| other.0.contains_key(*name)))
             .map(|(name, _)| {
-                (name, all.iter().flat_map(|one| one.0.get(name)).flatten().cloned().collect())
+                (name, all.iter().filter_map(|one| one.0.get(name)).flatten().cloned().collect())
             })
             .collect();
         // Tags first, and those with the fewest values: they leave the most out for the least.
@@ -175,7 +171,9 @@ mod tests {
     fn filters(written: &[(&str, &[&str])]) -> Filters {
         let mut filters = Filters::default();
         for (name, values) in written {
-            assert!(filters.add((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()));
+            assert!(
+                filters.add((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
+            );
         }
         filters
     }

@@ -41,7 +41,8 @@ impl Pattern {
         let Self::Pieces(pieces) = self else { return true };
         let Some((first, rest)) = pieces.split_first() else { return text.is_empty() };
         let Some((last, between)) = rest.split_last() else { return text == first };
-        let Some(mut text) = text.strip_prefix(first.as_str()).and_then(|text| text.strip_suffix(last.as_str()))
+        let Some(mut text) =
+            text.strip_prefix(first.as_str()).and_then(|text| text.strip_suffix(last.as_str()))
         else {
             return false;
         };

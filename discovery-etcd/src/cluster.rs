@@ -15,6 +15,7 @@ use crate::{
     config::ClusterConfig,
     driver::Driver,
     member::Member,
+    pace::Pace,
     prefix::Prefix,
     roster::{Command, MemberId},
     slot::Slot,
@@ -43,10 +44,18 @@ impl Cluster {
     ///
     /// `backoff` says how long to wait after every member of the cluster has failed.
     pub fn new(config: ClusterConfig, backoff: Backoff) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        Self::paced(config, backoff, Pace::default())
+    }
+
+    pub(crate) fn paced(
+        config: ClusterConfig,
+        backoff: Backoff,
+        pace: Pace,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (driver, commands) = mpsc::unbounded_channel();
         let endpoints: Vec<_> = config.endpoints().iter().map(ToString::to_string).collect();
         let shared = Shared { endpoints: endpoints.join(", "), next: AtomicU64::new(0) };
-        (Self { driver, shared: Arc::new(shared) }, Driver::new(config, backoff, commands).run())
+        (Self { driver, shared: Arc::new(shared) }, Driver::new(config, backoff, pace, commands).run())
     }
 
     /// Watches what is below a prefix. Each call makes a watch of its own, which begins when the driver next runs.

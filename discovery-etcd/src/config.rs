@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
+use discovery_core::Secret;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -9,7 +10,6 @@ use crate::{
     address::{Address, Scheme},
     prefix::Prefix,
     raw,
-    secret::Secret,
 };
 
 /// The section of a configuration that names a service in etcd.

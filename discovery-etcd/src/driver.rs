@@ -1,6 +1,6 @@
 //! What keeps a cluster connected.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use discovery_core::Backoff;
 use tokio::{
@@ -14,14 +14,11 @@ use crate::{
     config::ClusterConfig,
     failure::{Failure, Kind},
     generation::{self, End},
+    pace::Pace,
     roster::{Command, Roster},
     round::{Next, Rounds},
     session,
 };
-
-/// How long a lost connection is not told while other endpoints are tried: most have taken over by then, and nobody need hear
-/// of it.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// Connects to one endpoint after the other, and lets the members live on the connection.
 ///
@@ -32,17 +29,16 @@ pub(crate) struct Driver {
     backoff: Backoff,
     commands: mpsc::UnboundedReceiver<Command>,
     roster: Roster,
-    /// A connection was lost, and when that is to be told.
-    lost: Option<(Instant, Failure)>,
 }
 
 impl Driver {
     pub(crate) fn new(
         config: ClusterConfig,
         backoff: Backoff,
+        pace: Pace,
         commands: mpsc::UnboundedReceiver<Command>,
     ) -> Self {
-        Self { config: Arc::new(config), backoff, commands, roster: Roster::default(), lost: None }
+        Self { config: Arc::new(config), backoff, commands, roster: Roster::new(pace) }
     }
 
     /// Runs until nobody can want anything any more.
@@ -64,7 +60,6 @@ impl Driver {
                     (None, failure)
                 }
                 Some(Ok(session)) => {
-                    self.lost = None;
                     let since = Instant::now();
                     info!(source = "etcd", endpoint = %address, "connected");
                     let request = config.timeouts().request;
@@ -72,14 +67,15 @@ impl Driver {
                         End::Unused => continue,
                         End::Lost(failure) => {
                             self.note(address, &failure);
-                            self.lost = Some((Instant::now() + GRACE, failure.clone()));
-                            (Some(since.elapsed()), failure)
+                            self.roster.lose(&failure);
+                            // One on which nothing was heard is no better than none.
+                            (self.roster.heard().then(|| since.elapsed()), failure)
                         }
                     }
                 }
             };
             if let Next::BackOff(failures) = rounds.ended(lived) {
-                self.tell(&failure);
+                self.roster.fail(&failure);
                 self.meanwhile(sleep(self.backoff.delay(failures))).await;
             }
         }
@@ -88,8 +84,8 @@ impl Driver {
     /// Waits until somebody wants to know something, and says where: a key that can be read if any can be. `None` when nobody ever will.
     async fn anybody(&mut self) -> Option<String> {
         loop {
-            if let Some(member) = self.roster.members.values().next() {
-                return Some(member.prefix.as_str().to_owned());
+            if let Some(prefix) = self.roster.readable() {
+                return Some(prefix.as_str().to_owned());
             }
             let command = self.commands.recv().await?;
             self.roster.obey(command);
@@ -100,22 +96,17 @@ impl Driver {
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(work);
         loop {
-            let due = self.lost.as_ref().map(|(due, _)| *due);
+            let due = self.roster.overdue();
             tokio::select! {
                 done = &mut work => return Some(done),
                 // Members hold senders, so there is always somebody who could still send.
                 Some(command) = self.commands.recv() => {
                     self.roster.obey(command);
                     if self.roster.members.is_empty() {
-                        self.lost = None;
                         return None;
                     }
                 }
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    if let Some((_, failure)) = self.lost.take() {
-                        self.tell(&failure);
-                    }
-                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.roster.fail_overdue(),
             }
         }
     }
@@ -129,16 +120,9 @@ impl Driver {
                 warn!(source = "etcd", endpoint = %address, error, "connection given up; listing every prefix again");
                 self.roster.forget();
             }
-            Kind::Prefix | Kind::Connection | Kind::Compacted => {
+            Kind::Prefix | Kind::Connection | Kind::Slow | Kind::Compacted => {
                 warn!(source = "etcd", endpoint = %address, error, "connection lost");
             }
-        }
-    }
-
-    fn tell(&mut self, failure: &Failure) {
-        self.lost = None;
-        if self.roster.fail(failure) {
-            warn!(source = "etcd", error = failure.chain(), "no connection; what was read last stays in use");
         }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Prefix,
     /// The connection: it cannot be used any further.
     Connection,
+    /// A request that was not answered in time. The connection may well live: what is asked for may be too much.
+    Slow,
     /// The user's token is not accepted any more: a new connection brings a new one.
     Token,
     /// A message was longer than we read. Asking for the same again would bring the same again.
@@ -56,7 +58,7 @@ impl Failure {
     /// The same as one of the stream that all prefixes share: it cannot concern one alone.
     pub(crate) fn of_stream(self) -> Self {
         match self.kind {
-            Kind::Prefix | Kind::Compacted => self.of_connection(),
+            Kind::Prefix | Kind::Slow | Kind::Compacted => self.of_connection(),
             Kind::Connection | Kind::Token | Kind::TooLong => self,
         }
     }

@@ -11,27 +11,23 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     failure::{Failure, Kind},
     listing::{self, Consistency, Listing},
     prefix::Prefix,
     request::{self, Request},
-    roster::{Command, MemberId, Phase, Roster, Todo},
+    roster::{Command, GRACE, MemberId, Phase, Roster, Todo},
     session::Session,
-    slot::Slot,
+    slot::{MAX_KEYS, Slot},
     watch::{self, Event, Facts, NO_ID, Verdict},
 };
 
 /// How many prefixes are listed at a time.
 const LISTINGS: usize = 16;
-/// How often the watch stream is asked whether it lives.
-const BEAT: Duration = Duration::from_secs(30);
-/// How many prefixes are checked at a time. With [`SETTLE`], that is eight a second.
+/// How many prefixes are checked at a time. Each check takes two seconds at least, so that is eight a second.
 const CHECKS: usize = 16;
-/// How long a check waits for events that were under way when it listed.
-const SETTLE: Duration = Duration::from_secs(2);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -57,6 +53,7 @@ pub(crate) async fn run(
     let mut generation = Generation::new(roster, kv, out, first, request);
     generation.begin();
     loop {
+        let overdue = generation.roster.overdue();
         let outcome = tokio::select! {
             message = responses.message() => match message {
                 Ok(Some(message)) => generation.message(&message),
@@ -78,6 +75,10 @@ pub(crate) async fn run(
             () = sleep_until(generation.beat.due) => generation.beat(),
             () = sleep_until(generation.roster.next_check()) => {
                 generation.check();
+                Ok(())
+            }
+            () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
+                generation.roster.fail_overdue();
                 Ok(())
             }
             failure = &mut writer => Err(failure),
@@ -214,6 +215,10 @@ impl<'a> Generation<'a> {
                 let (kv, prefix, within) = (self.kv.clone(), member.prefix.clone(), self.request);
                 self.listings.push(Box::pin(async move {
                     let result = listing::list(kv, &prefix, Consistency::Linearizable, within).await;
+                    if result.as_ref().is_err_and(|failure| failure.kind() == Kind::Connection) {
+                        // If that is the connection's end, the stream says so, and the prefix is listed on the next one.
+                        sleep(GRACE).await;
+                    }
                     Listed { member: id, purpose: Purpose::Begin, result }
                 }));
             }
@@ -225,12 +230,28 @@ impl<'a> Generation<'a> {
         let Some(member) = self.roster.members.get_mut(&id) else { return Ok(()) };
         let listing = match result {
             Ok(listing) => listing,
-            Err(failure) if failure.kind() == Kind::Prefix => {
-                self.refuse(id, failure);
-                return Ok(());
-            }
-            Err(failure) => return Err(failure),
+            // Whether the connection lives is not for a listing to say: keep-alive, the stream, and the beat do.
+            Err(failure) => match (purpose, failure.kind()) {
+                (_, Kind::Token) => return Err(failure),
+                (_, Kind::Prefix) => {
+                    self.roster.hear();
+                    self.refuse(id, failure);
+                    return Ok(());
+                }
+                (Purpose::Begin, _) => {
+                    self.refuse(id, failure.of_prefix());
+                    return Ok(());
+                }
+                // The watch is as good as it was.
+                (Purpose::Check, _) => {
+                    let error = failure.chain();
+                    debug!(source = "etcd", prefix = %member.prefix, error, "could not be checked");
+                    return Ok(());
+                }
+            },
         };
+        self.roster.hear();
+        let Some(member) = self.roster.members.get_mut(&id) else { return Ok(()) };
         match (purpose, member.phase) {
             (Purpose::Begin, Phase::Listing) => {
                 member.revision = Some(listing.revision);
@@ -280,6 +301,7 @@ impl<'a> Generation<'a> {
         }
         // A watch that we have cancelled may still have had something to say.
         let Some(&id) = self.watches.get(&watch) else { return Ok(()) };
+        self.roster.hear();
         let Some(member) = self.roster.members.get_mut(&id) else { return Ok(()) };
         let (start, resumed) = match member.phase {
             Phase::Creating { start, resumed, .. } => (start, resumed),
@@ -303,7 +325,15 @@ impl<'a> Generation<'a> {
                 let seen = member.revision.unwrap_or(0);
                 let (changes, newest) = watch::changes(events, &member.prefix, seen);
                 member.revision = Some(newest);
-                member.slot.send_if_modified(|slot| slot.apply(changes));
+                let mut keys = 0;
+                member.slot.send_if_modified(|slot| {
+                    let news = slot.apply(changes);
+                    keys = slot.keys();
+                    news
+                });
+                if keys > MAX_KEYS {
+                    self.refuse(id, listing::too_many("watching"));
+                }
             }
             Verdict::Relist(reason) => {
                 info!(source = "etcd", prefix = %member.prefix, reason, "listing again");
@@ -339,11 +369,16 @@ impl<'a> Generation<'a> {
         if !facts.canceled {
             self.cancel(probe);
         }
-        self.beat = Beat { due: Instant::now() + BEAT, asked: None };
+        self.beat = Beat { due: Instant::now() + self.roster.pace.beat, asked: None };
+        let mut watched = false;
         for member in self.roster.members.values() {
             if let Phase::Watching { .. } = member.phase {
                 member.slot.send_modify(Slot::confirm);
+                watched = true;
             }
+        }
+        if watched {
+            self.roster.hear();
         }
         Ok(())
     }
@@ -354,8 +389,7 @@ impl<'a> Generation<'a> {
             let cause = format!("no sign of life within {:?}", self.request);
             return Err(Failure::new(Kind::Connection, DOING, cause));
         }
-        // Any key would do; this one can be read, so that no refusal ends up in the server's log.
-        let key = self.roster.members.values().next().map(|member| member.prefix.clone());
+        let key = self.roster.readable().cloned();
         let probe = self.ask(key.as_ref().map_or("/", Prefix::as_str), None, None);
         self.beat = Beat { due: Instant::now() + self.request, asked: Some(probe) };
         Ok(())
@@ -368,11 +402,15 @@ impl<'a> Generation<'a> {
         let Some(member) = self.roster.members.get(&id) else { return };
         if let Phase::Watching { .. } = member.phase {
             let (kv, prefix, within) = (self.kv.clone(), member.prefix.clone(), self.request);
+            let settle = self.roster.pace.settle;
             self.checks.push(Box::pin(async move {
                 let result = listing::list(kv, &prefix, Consistency::Local, within).await;
-                sleep(SETTLE).await;
+                sleep(settle).await;
                 Listed { member: id, purpose: Purpose::Check, result }
             }));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

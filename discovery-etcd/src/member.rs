@@ -13,9 +13,10 @@ use crate::{
     slot::Slot,
 };
 
-/// How soon whoever runs a member asks again after the connection was lost. It is the driver that backs off then: the next
-/// answer of [`Member::next`] waits for its next success or failure anyway, so a pause here would only delay the good news.
-const AGAIN: Duration = Duration::from_millis(100);
+/// How soon whoever runs a member should ask again after the connection was lost: at once, or as soon as their own minimum
+/// allows. It is the driver that backs off then: the next answer of [`Member::next`] waits for its next success or failure
+/// anyway, so a pause would only delay the good news.
+const AGAIN: Duration = Duration::ZERO;
 
 /// The endpoints below one prefix, as a [`Watcher`].
 ///
@@ -26,9 +27,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// [`Retry::After`] when no member of the cluster could be reached: once after each round of attempts, which the driver paces.
-/// [`Retry::Backoff`] when this prefix alone cannot be read, for want of permission, say: it is tried again when `next` is called
-/// again. [`Retry::Never`] when the driver was dropped.
+/// [`Retry::After`] zero when no member of the cluster could be reached: once after each round of attempts, which the driver
+/// paces. [`Retry::Backoff`] when this prefix alone cannot be read, for want of permission, say, or because it is too large or
+/// the network too slow: it is tried again when `next` is called again. [`Retry::Never`] when the driver was dropped.
 pub struct Member {
     id: MemberId,
     prefix: Prefix,
@@ -47,7 +48,8 @@ struct Seen {
     version: u64,
     confirmed: u64,
     failures: u64,
-    /// The last answer was an error that the driver will only try again when asked to.
+    /// The last answer was an error. Whether the driver will try again by itself depends on what happened before and since; it
+    /// knows, so it is asked each time.
     ask_again: bool,
 }
 
@@ -55,7 +57,7 @@ struct Seen {
 enum News {
     Changed { snapshot: Snapshot, version: u64, confirmed: u64 },
     StillSo { confirmed: u64 },
-    Failed { error: WatchError, failures: u64, ask_again: bool },
+    Failed { error: WatchError, failures: u64 },
 }
 
 impl Member {
@@ -87,7 +89,7 @@ impl Member {
                 let of_prefix = failure.kind() == Kind::Prefix;
                 let retry = if of_prefix { Retry::Backoff } else { Retry::After(AGAIN) };
                 let error = WatchError::new(self.doing.to_string()).because(failure.clone()).retry(retry);
-                News::Failed { error, failures, ask_again: of_prefix }
+                News::Failed { error, failures }
             }),
             None => (slot.confirmed() != self.seen.confirmed && slot.version() > 0)
                 .then(|| News::StillSo { confirmed: slot.confirmed() }),
@@ -124,9 +126,9 @@ impl Watcher for Member {
                 self.seen.confirmed = confirmed;
                 Ok(self.last.clone())
             }
-            News::Failed { error, failures, ask_again } => {
+            News::Failed { error, failures } => {
                 self.seen.failures = failures;
-                self.seen.ask_again = ask_again;
+                self.seen.ask_again = true;
                 Err(error)
             }
         }
@@ -253,8 +255,8 @@ mod tests {
             );
             assert_eq!(error.when(), Retry::After(AGAIN));
             assert!(poll(&mut member).is_none());
+            assert!(matches!(driver.commands.try_recv(), Ok(Command::Retry(MemberId(1)))));
         }
-        assert!(driver.commands.try_recv().is_err(), "the driver tries again by itself");
         driver.slot.send_modify(Slot::confirm);
         driver.put(1);
         assert_eq!(ports(poll(&mut member)), [1]);

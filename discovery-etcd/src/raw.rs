@@ -2,14 +2,13 @@
 
 use std::{num::NonZeroU16, time::Duration};
 
-use discovery_core::Host;
+use discovery_core::{Host, Secret};
 use serde::Deserialize;
 
 use crate::{
     address::Address,
     config::{ClusterConfig, EtcdConfig, InvalidConfig, Timeouts, Tls},
     prefix::Prefix,
-    secret::Secret,
 };
 
 #[derive(Deserialize)]

@@ -1,11 +1,15 @@
 //! Who wants to know what.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
-use crate::{failure::Failure, prefix::Prefix, rota::Rota, session::Identity, slot::Slot};
+use crate::{failure::Failure, pace::Pace, prefix::Prefix, rota::Rota, session::Identity, slot::Slot};
+
+/// How long a lost connection is not told while other endpoints are tried: most have taken over by then, and nobody need hear
+/// of it.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// Which member. Never used twice in one cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +29,7 @@ pub(crate) enum Command {
     },
     /// Somebody does not want to know any more.
     Leave(MemberId),
-    /// Somebody whose prefix failed alone wants it tried again.
+    /// Somebody was told of a failure. If their prefix failed alone, it is to be tried again.
     Retry(MemberId),
 }
 
@@ -76,14 +80,23 @@ impl Phase {
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     pub(crate) members: BTreeMap<MemberId, Tracked>,
-    /// Why the cluster cannot be reached, while it cannot.
+    pub(crate) pace: Pace,
+    /// Why nothing is heard of the cluster, while nothing is.
     down: Option<Failure>,
+    /// A connection was lost, and when that is to be told.
+    lost: Option<(Instant, Failure)>,
+    /// Whether etcd has said anything about any prefix on the present connection.
+    heard: bool,
     known: Option<Identity>,
     /// Who is checked next, from the first connection on.
     rota: Option<Rota>,
 }
 
 impl Roster {
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { pace, ..Self::default() }
+    }
+
     pub(crate) fn obey(&mut self, command: Command) -> Option<Todo> {
         match command {
             Command::Join { id, prefix, slot } => {
@@ -93,7 +106,14 @@ impl Roster {
                 self.members.insert(id, Tracked { prefix, slot, revision: None, phase: Phase::Idle });
                 Some(Todo::List(id))
             }
-            Command::Leave(id) => self.members.remove(&id)?.phase.watch().map(Todo::Cancel),
+            Command::Leave(id) => {
+                let left = self.members.remove(&id)?;
+                if self.members.is_empty() {
+                    // Nobody tries to reach it any more: whoever comes next is not to be told how that went.
+                    (self.down, self.lost) = (None, None);
+                }
+                left.phase.watch().map(Todo::Cancel)
+            }
             Command::Retry(id) => {
                 let failed = self.members.get(&id)?.phase == Phase::Failed;
                 failed.then_some(Todo::List(id))
@@ -101,17 +121,59 @@ impl Roster {
         }
     }
 
-    /// Tells everybody that the cluster cannot be reached. Returns whether it could be until now.
-    pub(crate) fn fail(&mut self, failure: &Failure) -> bool {
+    /// Tells everybody that nothing is heard of the cluster.
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        self.lost = None;
         for member in self.members.values() {
             member.slot.send_modify(|slot| slot.fail(failure.clone()));
         }
-        self.down.replace(failure.clone()).is_none()
+        if self.down.replace(failure.clone()).is_none() {
+            warn!(
+                source = "etcd",
+                error = failure.chain(),
+                "cut off from etcd; what was read last stays in use"
+            );
+        }
+    }
+
+    /// The connection is lost, which is told soon, unless etcd is heard before.
+    pub(crate) fn lose(&mut self, failure: &Failure) {
+        // Connections that are lost before anything is heard on them put off nothing.
+        let due = self.lost.take().map_or_else(|| Instant::now() + GRACE, |(due, _)| due);
+        self.lost = Some((due, failure.clone()));
+    }
+
+    /// When [`fail_overdue`](Self::fail_overdue) has something to tell.
+    pub(crate) fn overdue(&self) -> Option<Instant> {
+        self.lost.as_ref().map(|(due, _)| *due)
+    }
+
+    /// Tells everybody of the connection that was lost.
+    pub(crate) fn fail_overdue(&mut self) {
+        if let Some((_, failure)) = self.lost.take() {
+            self.fail(&failure);
+        }
+    }
+
+    /// etcd has said something about a prefix: the connection is more than open.
+    pub(crate) fn hear(&mut self) {
+        (self.down, self.lost, self.heard) = (None, None, true);
+    }
+
+    /// Whether [`hear`](Self::hear) was called on this connection.
+    pub(crate) fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Something that can be read, if anything is known to be: etcd logs each refusal.
+    pub(crate) fn readable(&self) -> Option<&Prefix> {
+        let read = self.members.values().find(|member| member.revision.is_some());
+        read.or_else(|| self.members.values().next()).map(|member| &member.prefix)
     }
 
     /// Begins a connection: nobody is watched yet, and whose revisions mean nothing any more are forgotten.
     pub(crate) fn begin(&mut self, identity: Option<Identity>) {
-        self.down = None;
+        self.heard = false;
         for member in self.members.values_mut() {
             member.phase = Phase::Idle;
         }
@@ -127,7 +189,8 @@ impl Roster {
 
     /// When somebody is to be checked next.
     pub(crate) fn next_check(&mut self) -> Instant {
-        self.rota.get_or_insert_with(|| Rota::new(Instant::now())).due()
+        let cycle = self.pace.cycle;
+        self.rota.get_or_insert_with(|| Rota::new(Instant::now(), cycle)).due()
     }
 
     /// Who is to be checked now, if a check is free.
@@ -166,11 +229,68 @@ mod tests {
     #[test]
     fn who_joins_while_the_cluster_is_down_is_told_at_once() {
         let mut roster = Roster::default();
-        assert!(roster.fail(&failure()));
-        assert!(!roster.fail(&failure()));
-        assert!(join(&mut roster, 1).borrow().failure().is_some());
+        let first = join(&mut roster, 1);
+        roster.fail(&failure());
+        assert!(join(&mut roster, 2).borrow().failure().is_some());
         roster.begin(None);
+        assert!(join(&mut roster, 3).borrow().failure().is_some(), "a connection alone says nothing");
+        roster.hear();
+        assert!(join(&mut roster, 4).borrow().failure().is_none());
+        assert_eq!(first.borrow().failure().map(|(failures, _)| failures), Some(1));
+    }
+
+    #[test]
+    fn who_joins_when_all_had_left_is_not_told_of_the_past() {
+        let mut roster = Roster::default();
+        let _seen = join(&mut roster, 1);
+        roster.fail(&failure());
+        roster.lose(&failure());
+        roster.obey(Command::Leave(MemberId(1)));
         assert!(join(&mut roster, 2).borrow().failure().is_none());
+        assert!(roster.overdue().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_on_which_nothing_is_heard_do_not_put_off_that_one_was_lost() {
+        let mut roster = Roster::default();
+        let seen = join(&mut roster, 1);
+        roster.lose(&failure());
+        let due = roster.overdue();
+        for _ in 0..3 {
+            tokio::time::advance(GRACE / 4).await;
+            roster.begin(None);
+            assert!(!roster.heard());
+            roster.lose(&failure());
+            assert_eq!(roster.overdue(), due);
+        }
+        roster.fail_overdue();
+        assert!(seen.borrow().failure().is_some());
+        assert!(roster.overdue().is_none());
+    }
+
+    #[test]
+    fn a_lost_connection_is_not_told_once_etcd_is_heard_on_the_next() {
+        let mut roster = Roster::default();
+        let seen = join(&mut roster, 1);
+        roster.lose(&failure());
+        roster.begin(None);
+        roster.hear();
+        assert!(roster.heard() && roster.overdue().is_none());
+        roster.fail_overdue();
+        assert!(seen.borrow().failure().is_none());
+    }
+
+    #[test]
+    fn what_was_read_before_is_asked_for_rather_than_what_may_be_denied() {
+        let mut roster = Roster::default();
+        assert!(roster.readable().is_none());
+        for (id, prefix) in [(1, "/denied"), (2, "/web")] {
+            let (slot, _) = watch::channel(Slot::default());
+            roster.obey(Command::Join { id: MemberId(id), prefix: Prefix::new(prefix).unwrap(), slot });
+        }
+        assert_eq!(roster.readable().unwrap().as_str(), "/denied/");
+        roster.members.get_mut(&MemberId(2)).unwrap().revision = Some(7);
+        assert_eq!(roster.readable().unwrap().as_str(), "/web/");
     }
 
     #[test]

@@ -6,21 +6,19 @@ use tokio::time::Instant;
 
 use crate::roster::MemberId;
 
-/// How long it takes to check every prefix once.
-const CYCLE: Duration = Duration::from_mins(10);
-
 /// Gives each member its turn, one after the other, spread over a cycle, at a pace that is not the same on every machine. It goes
 /// on across connections; the first cycle begins when the first connection is as old as a cycle is long, since all was listed
 /// then.
 #[derive(Debug)]
 pub(crate) struct Rota {
+    cycle: Duration,
     due: Instant,
     last: Option<MemberId>,
 }
 
 impl Rota {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { due: now + jittered(CYCLE), last: None }
+    pub(crate) fn new(now: Instant, cycle: Duration) -> Self {
+        Self { cycle, due: now + jittered(cycle), last: None }
     }
 
     /// When the next turn comes.
@@ -36,7 +34,7 @@ impl Rota {
         now: Instant,
     ) -> Option<MemberId> {
         let count = u32::try_from(members.len().max(1)).unwrap_or(u32::MAX);
-        self.due = now + jittered(CYCLE / count);
+        self.due = now + jittered(self.cycle / count);
         if !free {
             return None;
         }
@@ -56,6 +54,8 @@ fn jittered(duration: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    const CYCLE: Duration = Duration::from_mins(10);
+
     fn members(ids: impl IntoIterator<Item = u64>) -> BTreeMap<MemberId, u64> {
         ids.into_iter().map(|id| (MemberId(id), id)).collect()
     }
@@ -63,7 +63,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_has_its_turn_within_a_cycle() {
         let (start, members) = (Instant::now(), members(0..1000));
-        let mut rota = Rota::new(start);
+        let mut rota = Rota::new(start, CYCLE);
         assert!(rota.due() >= start + CYCLE.mul_f64(0.75));
         let begin = rota.due();
         for expected in 0..1000 {
@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_comes_and_goes_does_not_upset_the_others() {
         let now = Instant::now();
-        let mut rota = Rota::new(now);
+        let mut rota = Rota::new(now, CYCLE);
         assert_eq!(rota.turn(&members([]), true, now), None);
         assert_eq!(rota.turn(&members([3, 5]), true, now), Some(MemberId(3)));
         assert_eq!(rota.turn(&members([4, 5]), true, now), Some(MemberId(4)));

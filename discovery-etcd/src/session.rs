@@ -14,9 +14,10 @@ use crate::{
     failure::{self, Failure, Kind},
 };
 
-/// The longest message that is read, in bytes. Listings come in pages far below it; a watch that catches up gets a thousand
-/// revisions in one message.
-pub(crate) const LONGEST_MESSAGE: usize = 64 << 20;
+/// The longest message that is read from the watch stream, in bytes: a watch that catches up gets a thousand revisions in one.
+const LONGEST_MESSAGE: usize = 64 << 20;
+/// The longest page of a listing that is read, in bytes: several are read at a time. A longer one is asked for again in parts.
+const LONGEST_PAGE: usize = 8 << 20;
 
 /// A connection whose watch stream is open.
 pub(crate) struct Session {
@@ -90,7 +91,7 @@ impl From<etcd_client::Error> for Trouble {
 async fn attempt(config: &ClusterConfig, address: &Address, key: &str) -> Result<Session, Trouble> {
     let mut client = connect(config, address).await?;
     let identity = identify(&mut client, key).await?;
-    let kv = client.kv_client().max_decoding_message_size(LONGEST_MESSAGE);
+    let kv = client.kv_client().max_decoding_message_size(LONGEST_PAGE);
     let mut watch = client.watch_client().max_decoding_message_size(LONGEST_MESSAGE);
     let first = 1;
     // Answered with the stream's head, or refused in a message of its own, which is a sign of life as well.
@@ -172,6 +173,6 @@ pub(crate) async fn answer<T>(
 ) -> Result<T, Failure> {
     match timeout(within, request).await {
         Ok(answer) => answer.map_err(|error| Failure::from_client(doing, &error)),
-        Err(_) => Err(Failure::new(Kind::Connection, doing, format!("no answer within {within:?}"))),
+        Err(_) => Err(Failure::new(Kind::Slow, doing, format!("no answer within {within:?}"))),
     }
 }

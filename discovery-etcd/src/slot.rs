@@ -6,6 +6,9 @@ use discovery_core::{Rejection, Snapshot};
 
 use crate::{entry::Entry, failure::Failure, prefix::Prefix};
 
+/// How many keys a prefix can have: more are no service, and would not fit our memory.
+pub(crate) const MAX_KEYS: usize = 100_000;
+
 /// Everything below one prefix, by what follows the prefix in the key. Values are parsed once and not kept.
 pub(crate) type Entries = BTreeMap<Box<[u8]>, Entry>;
 
@@ -71,6 +74,11 @@ impl Slot {
         self.version += u64::from(different);
         news |= different;
         news
+    }
+
+    /// How many keys there are.
+    pub(crate) fn keys(&self) -> usize {
+        self.entries.len()
     }
 
     /// What is known is right.
@@ -139,7 +147,7 @@ mod tests {
         assert!(slot.apply([put("a", "10.0.0.1:80"), put("b", "nonsense"), put("c", "10.0.0.2:80")]));
         let snapshot = slot.snapshot(&Prefix::new("/web").unwrap());
         assert_eq!(snapshot.len(), 2);
-        assert_eq!(snapshot.rejected().named()[0].entry, "/web/b");
+        assert_eq!(snapshot.rejected().named()[0].entry(), "/web/b");
         assert!(slot.apply([put("b", "10.0.0.3:80")]));
         assert_eq!(shown(&slot), "[10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80]");
     }
@@ -159,7 +167,7 @@ mod tests {
         let mut slot = Slot::default();
         slot.apply([Change { suffix: (*b"\xffx").into(), entry: Some(entry::parse(b"\xffx", b"")) }]);
         let snapshot = slot.snapshot(&Prefix::new("/web").unwrap());
-        assert_eq!(snapshot.rejected().named()[0].entry, "/web/\u{fffd}x");
+        assert_eq!(snapshot.rejected().named()[0].entry(), "/web/\u{fffd}x");
     }
 
     #[test]

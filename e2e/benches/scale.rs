@@ -199,9 +199,9 @@ fn config(etcd: &Etcd, fronts: &[Port], file: &Path, reload: Option<&str>) -> St
                 "discovery": { "method": "etcd", "endpoints": etcd.endpoints(), "prefix": prefix(service) },
                 "haproxy": {
                     "port": fronts[service].number(),
-                    // So rarely that a real HAProxy does not spend its time on servers that are not there.
-                    "server_options": "check inter 1h rise 3 fall 2",
-                    "listen": ["balance roundrobin", "option httpchk GET /health"],
+                    // As long as usual, but without `check`, for which HAProxy wants a file descriptor a server.
+                    "server_options": "maxconn 100 inter 2s rise 3 fall 2",
+                    "listen": ["balance roundrobin"],
                 },
             });
             (format!("service-{service:04}"), section)

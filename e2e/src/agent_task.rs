@@ -1,6 +1,6 @@
 //! The program under test, without a process of its own.
 
-use agent::{Agent, AgentError, Config, ServiceStatus, Status};
+use agent::{Agent, Config, ServiceStatus, Status};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 pub struct AgentTask {
     status: Status,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<(), AgentError>>,
+    task: JoinHandle<()>,
 }
 
 impl AgentTask {
@@ -40,7 +40,6 @@ impl AgentTask {
     /// Stops it, and waits until it has.
     pub async fn stop(self) {
         drop(self.stop);
-        let ended = self.task.await.unwrap_or_else(|error| panic!("the agent: {error}"));
-        ended.unwrap_or_else(|error| panic!("the agent: {error}"));
+        self.task.await.unwrap_or_else(|error| panic!("the agent: {error}"));
     }
 }

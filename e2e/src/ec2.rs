@@ -51,8 +51,11 @@ impl Ec2 {
             ("MinCount".to_owned(), "1".to_owned()),
             ("MaxCount".to_owned(), "1".to_owned()),
             ("PrivateIpAddress".to_owned(), private_ip.to_owned()),
-            ("TagSpecification.1.ResourceType".to_owned(), "instance".to_owned()),
         ];
+        // Without tags it is refused.
+        if !tags.is_empty() {
+            words.push(("TagSpecification.1.ResourceType".to_owned(), "instance".to_owned()));
+        }
         for (number, (key, value)) in tags.iter().enumerate() {
             let number = number + 1;
             words.push((format!("TagSpecification.1.Tag.{number}.Key"), (*key).to_owned()));
@@ -98,7 +101,8 @@ impl Ec2 {
         // moto tells services apart by the scope of the signature, and believes any signature.
         let scope = "Credential=x/20260101/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=x";
         let authorization = format!("Authorization: AWS4-HMAC-SHA256 {scope}");
-        let headers = ["Content-Type: application/x-www-form-urlencoded", "Connection: close", &authorization];
+        let headers =
+            ["Content-Type: application/x-www-form-urlencoded", "Connection: close", &authorization];
         let answer = Connection::open(self.address()).await?.request("POST", "/", &headers, &form).await?;
         if answer.status == 200 { Ok(answer.body) } else { Err(std::io::Error::other(answer.body)) }
     }

@@ -104,11 +104,21 @@ impl Haproxy {
     }
 
     /// A shell command that reloads it as users do: SIGUSR2 to the master. It returns before the reload is done, and
-    /// leaves a line in a file, which [`reload_commands`](Self::reload_commands) counts: signals that come faster
-    /// than HAProxy reloads become one reload.
+    /// leaves a line in a file, which [`reload_commands`](Self::reload_commands) counts.
+    ///
+    /// Up to version 3.0 the master executes itself anew in each reload, and from then until its new worker runs it ignores
+    /// the signal: what came then would never be loaded. So the command first waits, for up to 30 s, until the master's
+    /// handler is in place. Should the master begin a reload just after that, it has yet to read the file.
     pub fn reload_command(&self) -> String {
         let (calls, pid) = (self.dir.join("reload-commands"), self.dir.join("haproxy.pid"));
-        format!("echo reload >> '{}' && kill -USR2 \"$(cat '{}')\"", calls.display(), pid.display())
+        // SIGUSR2 is number 12, and bit 11 of the mask of signals that are caught.
+        format!(
+            "echo reload >> '{}' && pid=$(cat '{}') && left=3000 && \
+             until test $((0x$(sed -n 's/^SigCgt:[[:space:]]*//p' /proc/$pid/status) & 0x800)) -ne 0; do \
+             left=$((left - 1)); test $left -gt 0 || exit 1; sleep 0.01; done && kill -USR2 $pid",
+            calls.display(),
+            pid.display()
+        )
     }
 
     /// How often [`reload_command`](Self::reload_command) was run.

@@ -22,8 +22,10 @@ const HEAD: u64 = 16 * 1024;
 /// closes its listener and its connections as soon as the runtime runs again; [`stop`](Self::stop) waits for that.
 #[derive(Debug)]
 pub struct HttpBackend {
-    port: Port,
+    address: SocketAddr,
     state: Arc<State>,
+    /// `None` for an address that the test chose.
+    _port: Option<Port>,
     listener: Option<Listener>,
 }
 
@@ -44,6 +46,17 @@ impl HttpBackend {
 
     /// A server that lets each request but those for `/health` wait for `delay`.
     pub async fn start_with_delay(name: &str, delay: Duration) -> Self {
+        let port = Port::free();
+        Self::start_on(name, delay, port.address(), Some(port)).await
+    }
+
+    /// A server that answers at once, at an address of the test's choice: any of 127.0.0.0/8 will do on Linux. The test sees to
+    /// it that no other wants the same.
+    pub async fn start_at(name: &str, address: SocketAddr) -> Self {
+        Self::start_on(name, Duration::ZERO, address, None).await
+    }
+
+    async fn start_on(name: &str, delay: Duration, address: SocketAddr, port: Option<Port>) -> Self {
         let state = State {
             name: name.to_owned(),
             delay,
@@ -51,7 +64,7 @@ impl HttpBackend {
             requests: AtomicUsize::new(0),
             health_checks: AtomicUsize::new(0),
         };
-        let mut backend = Self { port: Port::free(), state: Arc::new(state), listener: None };
+        let mut backend = Self { address, state: Arc::new(state), _port: port, listener: None };
         backend.resume().await;
         backend
     }
@@ -63,12 +76,12 @@ impl HttpBackend {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.port.address()
+        self.address
     }
 
     /// The port of [`address`](Self::address).
     pub fn port(&self) -> u16 {
-        self.port.number()
+        self.address.port()
     }
 
     /// Requests received since the start, without those for `/health`.

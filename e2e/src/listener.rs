@@ -1,5 +1,6 @@
 //! A TCP server that can be closed with all its connections.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -8,7 +9,10 @@ use rustix::net::Shutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
+
+/// Longest wait for whoever still has the address: an earlier test's server, or an outgoing connection.
+const TAKEN: Duration = Duration::from_secs(10);
 
 /// Accepts connections in a task of the current runtime. Dropping it closes everything as soon as the runtime runs
 /// again; [`close`](Self::close) waits for that.
@@ -25,9 +29,15 @@ impl Listener {
         S: Fn(TcpStream) -> F + Send + 'static,
         F: Future<Output = std::io::Result<()>> + Send + 'static,
     {
-        let listener = TcpListener::bind(address)
-            .await
-            .unwrap_or_else(|error| panic!("listening on {address} for a test: {error}"));
+        let end = Instant::now() + TAKEN;
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {}
+                Err(error) => panic!("listening on {address} for a test: {error}"),
+            }
+            sleep(Duration::from_millis(10)).await;
+        };
         let (stop, stopped) = oneshot::channel();
         Self { stop, task: tokio::spawn(accept(listener, serve, stopped)) }
     }

@@ -1,15 +1,22 @@
 //! Ports that nobody else takes.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
 use crate::listener::silence;
+use crate::wait_until;
 
 /// First port handed out: above what system services use.
 const LOWEST: u16 = 10_000;
 /// Used when the kernel does not say where its own choices begin (its default on Linux).
 const EPHEMERAL: u16 = 32_768;
+/// Longest wait for a port of somebody's choice: as long as the test that has it may take.
+const TAKEN: Duration = Duration::from_mins(3);
 
 /// How many ports this process has tried.
 static TRIED: AtomicU16 = AtomicU16::new(0);
@@ -24,6 +31,8 @@ static TRIED: AtomicU16 = AtomicU16::new(0);
 pub struct Port {
     number: u16,
     _claim: UdpSocket,
+    /// Keeps outgoing connections away, where the number is one that they could get.
+    _hold: Option<OwnedFd>,
 }
 
 impl Port {
@@ -43,6 +52,17 @@ impl Port {
         panic!("no free port from {start} to {}", start + count - 1);
     }
 
+    /// Claims this one, for servers that listen on all addresses and let others share their port (`SO_REUSEPORT`, as HAProxy
+    /// does). Waits, at most three minutes, for another test that has it.
+    pub async fn exactly(number: u16) -> Self {
+        wait_until(TAKEN, &format!("port {number} to be free"), async || {
+            let mut port = Self::claim(number).ok_or("somebody has it")?;
+            port._hold = Some(hold(number).map_err(|error| error.to_string())?);
+            Ok(port)
+        })
+        .await
+    }
+
     /// The number, 1024 or more.
     pub fn number(&self) -> u16 {
         self.number
@@ -57,7 +77,7 @@ impl Port {
         let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
         // The wildcard address conflicts with a listener on any address.
         silence(TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).ok()?);
-        Some(Self { number, _claim: claim })
+        Some(Self { number, _claim: claim, _hold: None })
     }
 }
 
@@ -66,6 +86,15 @@ impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.number.fmt(f)
     }
+}
+
+/// A socket that has the port on all addresses without listening: servers that share ports can, outgoing connections get others.
+fn hold(number: u16) -> rustix::io::Result<OwnedFd> {
+    let held = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    sockopt::set_socket_reuseaddr(&held, true)?;
+    sockopt::set_socket_reuseport(&held, true)?;
+    bind(&held, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, number))?;
+    Ok(held)
 }
 
 /// First port and how many, all below the kernel's ephemeral range.
@@ -96,6 +125,19 @@ mod tests {
         let port = Port::free();
         let _listener = TcpListener::bind(port.address()).unwrap();
         assert!(Port::claim(port.number()).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_port_of_ones_choice_is_kept_from_outgoing_connections() {
+        let number = Port::free().number();
+        let port = Port::exactly(number).await;
+        assert!(Port::claim(number).is_none());
+        let outgoing = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&outgoing, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, number)).unwrap_err();
+        // What HAProxy does.
+        let server = hold(number).unwrap();
+        rustix::net::listen(&server, 1).unwrap();
+        std::net::TcpStream::connect(port.address()).unwrap();
     }
 
     #[test]

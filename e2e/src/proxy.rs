@@ -1,11 +1,13 @@
 //! A network that can be cut.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use crate::Port;
 use crate::listener::Listener;
@@ -19,20 +21,27 @@ use crate::listener::Listener;
 /// | [`freeze`](Self::freeze)d | accepted, then silence | silent, and open |
 ///
 /// What a frozen connection was sent is forwarded after [`heal`](Self::heal), as a network does that lost packets
-/// for a while. Dropping the proxy closes everything.
+/// for a while. A proxy can also be [slow](Self::throttle). Dropping it closes everything.
 #[derive(Debug)]
 pub struct Proxy {
     port: Port,
     target: SocketAddr,
     frozen: watch::Sender<bool>,
+    /// Bytes per second of each connection, in each direction.
+    rate: watch::Sender<Option<u32>>,
     listener: Option<Listener>,
 }
 
 impl Proxy {
     /// Forwards to `target`, which need not be listening yet.
     pub async fn start(target: SocketAddr) -> Self {
-        let mut proxy =
-            Self { port: Port::free(), target, frozen: watch::Sender::new(false), listener: None };
+        let mut proxy = Self {
+            port: Port::free(),
+            target,
+            frozen: watch::Sender::new(false),
+            rate: watch::Sender::new(None),
+            listener: None,
+        };
         proxy.heal().await;
         proxy
     }
@@ -61,29 +70,46 @@ impl Proxy {
         self.listen().await;
     }
 
+    /// Forwards at most this many bytes per second, of each connection and in each direction; `None`: as many as come.
+    pub fn throttle(&self, rate: Option<u32>) {
+        assert_ne!(rate, Some(0), "that is a freeze");
+        self.rate.send_replace(rate);
+    }
+
+    /// Closes all connections, and forwards new ones to `target`, as a name or an address does that was given to another server.
+    pub async fn lead_to(&mut self, target: SocketAddr) {
+        self.cut().await;
+        self.target = target;
+        self.heal().await;
+    }
+
     async fn listen(&mut self) {
         if self.listener.is_none() {
-            let (target, frozen) = (self.target, self.frozen.subscribe());
-            let forward = move |client| forward(client, target, frozen.clone());
+            let (target, link) =
+                (self.target, Link { frozen: self.frozen.subscribe(), rate: self.rate.subscribe() });
+            let forward = move |client| forward(client, target, link.clone());
             self.listener = Some(Listener::start(self.address(), forward).await);
         }
     }
 }
 
-async fn forward(
-    client: TcpStream,
-    target: SocketAddr,
+/// How a proxy forwards right now.
+#[derive(Debug, Clone)]
+struct Link {
     frozen: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    thawed(&mut frozen.clone()).await?;
+    rate: watch::Receiver<Option<u32>>,
+}
+
+async fn forward(client: TcpStream, target: SocketAddr, link: Link) -> std::io::Result<()> {
+    thawed(&mut link.frozen.clone()).await?;
     let server = TcpStream::connect(target).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = server.into_split();
     tokio::try_join!(
-        pump(client_reads, server_writes, frozen.clone()),
-        pump(server_reads, client_writes, frozen.clone()),
+        pump(client_reads, server_writes, link.clone()),
+        pump(server_reads, client_writes, link.clone()),
     )?;
     Ok(())
 }
@@ -92,9 +118,10 @@ async fn forward(
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut frozen: watch::Receiver<bool>,
+    Link { mut frozen, rate }: Link,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
+    let mut free = Instant::now();
     loop {
         thawed(&mut frozen).await?;
         let read = from.read(&mut buffer).await?;
@@ -104,6 +131,11 @@ async fn pump(
             return to.shutdown().await;
         }
         to.write_all(&buffer[..read]).await?;
+        let rate = *rate.borrow();
+        if let (Some(rate), Ok(read)) = (rate, u32::try_from(read)) {
+            free = free.max(Instant::now()) + Duration::from_secs(1) * read / rate;
+            sleep_until(free).await;
+        }
     }
 }
 

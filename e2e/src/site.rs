@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent::{Config, Registry};
 use serde_json::{Value, json};
 
-use crate::{AgentTask, Haproxy, Port, requests_over, wait_until};
+use crate::traffic::Turn;
+use crate::{AgentTask, Haproxy, Port, Traffic, requests_over, wait_until};
 
 /// Longest wait for what HAProxy must serve, on a machine that is busy with other tests.
 const DEADLINE: Duration = Duration::from_mins(1);
+/// Requests that find out who is served: as many as servers can have a turn.
+const TURNS: usize = 12;
 
 /// An HAProxy, and the configuration of an agent that finds its servers.
 ///
@@ -22,6 +26,7 @@ pub struct Site {
     haproxy: Haproxy,
     config: Value,
     fronts: BTreeMap<String, Port>,
+    turn: Arc<Turn>,
     /// HAProxy does not start without a listener.
     _idle: Port,
 }
@@ -49,7 +54,7 @@ impl Site {
             },
             "agent": { "backoff_min": 0.05, "backoff_max": 1 },
         });
-        Self { haproxy, config, fronts: BTreeMap::new(), _idle: idle }
+        Self { haproxy, config, fronts: BTreeMap::new(), turn: Arc::default(), _idle: idle }
     }
 
     /// Adds a service that is registered in etcd below `/services/NAME`, and returns where HAProxy is to serve it.
@@ -107,13 +112,24 @@ impl Site {
         self.fronts.get(service).unwrap_or_else(|| panic!("no service {service}")).address()
     }
 
-    /// Waits until requests for a service are answered by exactly these servers, sorted by name, and none fails, and
-    /// HAProxy's earlier workers are gone: from then on nobody else is asked.
+    /// Starts a client of a service, which should be served already: what is refused counts as failed.
+    pub fn traffic(&self, service: &str) -> Traffic {
+        Traffic::start(self.front(service), Arc::clone(&self.turn))
+    }
+
+    /// Waits until requests for a service are answered by exactly these, sorted by name, and none fails, and HAProxy's
+    /// earlier workers are gone: from then on nobody else is asked.
+    ///
+    /// That is true of backends of up to twelve servers of equal weight, and while nobody but [`traffic`](Self::traffic) sends
+    /// requests.
     pub async fn until_serves(&self, service: &str, servers: &[&str]) {
         let (front, what) = (self.front(service), format!("{service} to be served by {servers:?}"));
         wait_until(DEADLINE, &what, async || {
-            // Round robin: each has its turn, even if two workers share the requests.
-            let spread = requests_over(front, 4 * servers.len()).await;
+            // Round robin: a worker that these requests have to itself asks each of its servers. One that shares them
+            // with another is an earlier one, or has one.
+            let asking = self.turn.lock().await;
+            let spread = requests_over(front, TURNS).await;
+            drop(asking);
             if spread.servers() != servers || !spread.failed().is_empty() {
                 return Err(format!("{spread:?}"));
             }

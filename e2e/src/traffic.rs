@@ -10,11 +10,14 @@ use tokio::time::sleep;
 
 use crate::Spread;
 
+/// Held by whoever sends requests: one after the other, they meet a backend's servers in turn.
+pub(crate) type Turn = tokio::sync::Mutex<()>;
+
 /// Between two requests: often enough to meet every reload, seldom enough to leave the machine to other tests.
 const PAUSE: Duration = Duration::from_millis(3);
 
 /// A client that asks for `/` again and again, a task of the current runtime: each request over a connection of its own, one
-/// after the other, with a few milliseconds between them. Dropping it ends it.
+/// after the other, with a few milliseconds between them. [`Site::traffic`](crate::Site::traffic) starts one; dropping it ends it.
 #[derive(Debug)]
 pub struct Traffic {
     seen: Arc<Mutex<Spread>>,
@@ -23,8 +26,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Begins. Somebody should be listening already: what is refused counts as failed.
-    pub fn start(address: SocketAddr) -> Self {
+    /// Begins; asks only while it holds `turn`.
+    pub(crate) fn start(address: SocketAddr, turn: Arc<Turn>) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let seen = Arc::<Mutex<Spread>>::default();
         let shared = Arc::clone(&seen);
@@ -32,7 +35,9 @@ impl Traffic {
             // Looked at between requests, so that none is left without its answer.
             while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
                 let mut one = Spread::default();
+                let asking = turn.lock().await;
                 one.ask(address).await;
+                drop(asking);
                 shared.lock().unwrap_or_else(PoisonError::into_inner).add(one);
                 sleep(PAUSE).await;
             }

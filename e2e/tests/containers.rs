@@ -83,22 +83,6 @@ fn starts(dir: &Dir) -> usize {
     fs::read_to_string(dir.join("starts")).map_or(0, |text| text.lines().count())
 }
 
-/// Whether an `inotifywait` has its watch on this directory.
-fn watched(dir: &Path) -> bool {
-    let wanted = dir.display().to_string();
-    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    processes.into_iter().any(|process| {
-        let command = fs::read(process.join("cmdline")).unwrap_or_default();
-        let mut words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-        let ours = words.next().is_some_and(|first| first.ends_with("inotifywait"))
-            && words.any(|word| word == wanted);
-        let fds = fs::read_dir(process.join("fdinfo")).into_iter().flatten().flatten();
-        ours && fds
-            .map(|fd| fs::read_to_string(fd.path()).unwrap_or_default())
-            .any(|info| info.contains("inotify wd"))
-    })
-}
-
 #[tokio::test]
 async fn a_container_that_watches_its_configuration_reloads_once_a_change_and_misses_none() {
     const CHANGES: usize = 10;
@@ -109,10 +93,7 @@ async fn a_container_that_watches_its_configuration_reloads_once_a_change_and_mi
     let container = [("CONFIG", here.config()), ("PATH", path.into())];
     let container = container.each_ref().map(|(name, value)| (*name, value.as_path()));
     let _container = Script::start("deploy/watch.sh", &container, &here.dir);
-    wait_until(DEADLINE, "the directory to be watched", async || {
-        if watched(&here.dir.join("shared")) { Ok(()) } else { Err("not yet".to_owned()) }
-    })
-    .await;
+    Script::until_watched(&here.dir.join("shared")).await;
 
     // The very first write of all, in the default set-up: the staging directory is not there yet either.
     let _agent = here.agent("echo noop");

@@ -64,7 +64,7 @@ async fn a_malformed_value_takes_nothing_else_with_it() {
     let now = web.until_ports(1..=9).await;
     let snapshot = now.snapshot.expect("it was waited for");
     assert_eq!(snapshot.rejected().total(), 1);
-    assert_eq!(snapshot.rejected().named()[0].entry, format!("{WEB}/bad"));
+    assert_eq!(snapshot.rejected().named()[0].entry(), format!("{WEB}/bad"));
 
     etcd.put(&key(9), "no registration any more").await;
     web.until_ports(1..=8).await;

@@ -3,8 +3,8 @@
 mod etcd_support;
 
 use discovery_core::Watcher as _;
-use e2e::{Etcd, EtcdCluster, Port};
-use etcd_support::{DEADLINE, WEB, connect, key, ports_of, register, registration, section, watch};
+use e2e::{Etcd, EtcdCluster, Port, Proxy};
+use etcd_support::{DEADLINE, WEB, connect, key, ports_of, register, registration, section, streams, watch};
 use serde_json::json;
 
 #[tokio::test]
@@ -58,15 +58,34 @@ async fn what_another_member_was_told_while_ours_was_away_is_known() {
 async fn a_removed_member_is_left_and_an_added_one_heard() {
     let mut etcd = EtcdCluster::start(3).await;
     etcd.put(&key(1), &registration(1)).await;
-    let mut web = watch(&[etcd.member(0).endpoint(), etcd.member(1).endpoint()], json!({}));
+    let mut proxies =
+        [Proxy::start(etcd.member(0).address()).await, Proxy::start(etcd.member(1).address()).await];
+    let mut web = watch(&proxies.each_ref().map(|proxy| proxy.address().to_string()), json!({}));
     web.until_ports([1]).await;
-    etcd.member_remove(0).await;
+    let removed = used(&etcd, [0, 1]).await;
+    etcd.member_remove(removed).await;
     etcd.leader(DEADLINE).await;
     etcd.put(&key(2), &registration(2)).await;
     web.until_ports([1, 2]).await;
     let added = etcd.member_add().await;
+    // The address of the one that was removed is given to the one that was added, and the other cannot be reached any more.
+    proxies[removed].lead_to(etcd.member(added).address()).await;
+    proxies[1 - removed].cut().await;
     register(etcd.member(added), 3).await;
     web.until_ports([1, 2, 3]).await;
+    assert_eq!(used(&etcd, 0..3).await, added);
+}
+
+/// Which member a single client is connected to.
+async fn used(etcd: &EtcdCluster, numbers: impl IntoIterator<Item = usize>) -> usize {
+    let mut used = Vec::new();
+    for number in numbers {
+        if streams(etcd.member(number)).await > 0 {
+            used.push(number);
+        }
+    }
+    assert_eq!(used.len(), 1, "{used:?}");
+    used[0]
 }
 
 #[tokio::test]
@@ -89,11 +108,13 @@ async fn another_member_takes_over_without_a_word() {
     etcd.put(&key(1), &registration(1)).await;
     let leader = etcd.leader(DEADLINE).await;
     let followers: Vec<_> = (0..3).filter(|&number| number != leader).collect();
-    let endpoints = [etcd.member(followers[0]).endpoint(), etcd.member(leader).endpoint()];
+    // Not the leader, whose end would need an election.
+    let endpoints = [etcd.member(followers[0]).endpoint(), etcd.member(followers[1]).endpoint()];
     let (cluster, prefix) = connect(section(&endpoints, WEB, json!({})));
     let mut web = cluster.member(prefix);
     assert_eq!(ports_of(&web.next().await.expect("all run")).collect::<Vec<_>>(), [1]);
-    etcd.member_mut(followers[0]).kill().await;
+    let killed = used(&etcd, followers.iter().copied()).await;
+    etcd.member_mut(killed).kill().await;
     register(etcd.member(leader), 2).await;
     let known = tokio::time::timeout(DEADLINE, async {
         loop {

@@ -12,10 +12,13 @@ async fn until_refused(agent: &AgentTask, expected: &[(impl AsRef<str>, &str)]) 
         let refused = agent.service("web").rejected;
         let listed = |(entry, reason): &(_, &str)| {
             let entry = AsRef::<str>::as_ref(entry);
-            refused.iter().any(|found| found.entry.contains(entry) && found.reason.contains(reason))
+            refused
+                .named()
+                .iter()
+                .any(|found| found.entry().contains(entry) && found.reason().contains(reason))
         };
         let missing: Vec<_> = expected.iter().filter(|one| !listed(one)).map(|one| one.0.as_ref()).collect();
-        if missing.is_empty() && refused.len() == expected.len() {
+        if missing.is_empty() && refused.total() == expected.len() {
             Ok(())
         } else {
             Err(format!("{refused:#?} without {missing:?}"))
@@ -121,7 +124,7 @@ async fn a_name_that_does_not_resolve_stops_nobody() {
     web.site.until_serves("web", &["blue", "green", "red"]).await;
     let lines = web.site.server_lines("web");
     assert!(lines.iter().any(|line| line.contains(" nowhere.invalid:80 ")), "{lines:?}");
-    assert_eq!((agent.service("web").servers, agent.service("web").rejected), (4, Vec::new()));
+    assert_eq!((agent.service("web").servers, agent.service("web").rejected.total()), (4, 0));
     all_answered(traffic).await;
     // Not only a reload: HAProxy starts with it, too.
     let Web { mut site, .. } = web;

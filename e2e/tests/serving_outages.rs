@@ -4,7 +4,7 @@ mod serving_support;
 
 use std::time::Duration;
 
-use e2e::{EtcdCluster, HttpBackend, Proxy, Site, Traffic};
+use e2e::{EtcdCluster, HttpBackend, Proxy, Site};
 use serving_support::{Web, all_answered, key, register, registration, until, until_state};
 use tokio::time::{Instant, sleep};
 
@@ -32,7 +32,7 @@ async fn a_change_through_another_member_is_served_after_thirty_seconds_without_
     site.set("", "agent", serde_json::json!({}));
     let agent = site.run_agent();
     site.until_serves("web", &["blue", "green"]).await;
-    let traffic = Traffic::start(site.front("web"));
+    let traffic = site.traffic("web");
     let begin = Instant::now();
     cluster.member_mut(0).kill().await;
     until_state(&agent, "failing").await;
@@ -82,7 +82,7 @@ async fn changes_go_on_while_one_member_after_the_other_is_killed() {
     site.add_service("web", &cluster.endpoints());
     let _agent = site.run_agent();
     site.until_serves("web", &["blue"]).await;
-    let traffic = Traffic::start(site.front("web"));
+    let traffic = site.traffic("web");
     for (killed, now) in [(0, &green), (1, &blue), (2, &green)] {
         cluster.member_mut(killed).kill().await;
         cluster.leader(serving_support::DEADLINE).await;

@@ -2,11 +2,12 @@
 
 mod serving_support;
 
-use e2e::{HttpBackend, Port, Traffic};
+use e2e::{AgentTask, HttpBackend, Port};
+use haproxy_runtime::Counters;
 use serving_support::{Touched, Web, all_answered, key, register, registration, servers, until, until_state};
 
 /// Waits until an agent that was just started has looked at the file once.
-async fn until_applied(agent: &e2e::AgentTask) {
+async fn until_applied(agent: &AgentTask) {
     until("the first apply", || {
         let output = agent.status().output();
         if output.applied.is_some() { Ok(()) } else { Err(format!("{output:?}")) }
@@ -66,7 +67,7 @@ async fn a_start_with_nothing_new_touches_nothing() {
     for _ in 0..3 {
         let agent = web.site.run_agent();
         until_applied(&agent).await;
-        assert_eq!(agent.status().output().counters, Default::default());
+        assert_eq!(agent.status().output().counters, Counters::default());
         agent.stop().await;
     }
     assert_eq!((web.site.haproxy().reload_commands(), Touched::last(&web.site)), (reloads, touched));
@@ -120,7 +121,7 @@ async fn a_service_whose_etcd_is_unreachable_stops_no_other() {
     web.site.set("/agent", "startup_wait", 1);
     let agent = web.site.run_agent();
     web.site.until_serves("web", &["blue", "green"]).await;
-    let traffic = Traffic::start(web.site.front("web"));
+    let traffic = web.site.traffic("web");
     let red = HttpBackend::start("red").await;
     register(&web.etcd, &red).await;
     web.site.until_serves("web", &["blue", "green", "red"]).await;

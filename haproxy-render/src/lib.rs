@@ -3,7 +3,7 @@
 //! A [`Document`] says what a configuration says: the `global` and `defaults` sections, sections of your own, and
 //! services, each with a frontend, a backend and servers. [`render()`] turns it into the text of `haproxy.cfg`:
 //! deterministic, one line feed at the end, and exactly as many lines and words as the value has. [`ReadBack`] reads such
-//! a file again.
+//! a file again, and the servers of files that others wrote.
 //!
 //! Nothing here reads a file, opens a connection, looks at the time or at the environment: values go in, text comes out.
 //!

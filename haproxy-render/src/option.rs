@@ -71,6 +71,9 @@ pub enum OptionProblem {
     /// No version of HAProxy from 2.6 on has this option.
     #[error("HAProxy has no such server option")]
     Unknown,
+    /// An option that a registry may not use, because HAProxy 2.6 or another supported version does not have it.
+    #[error("not every supported version of HAProxy has this option")]
+    NotEverywhere,
     /// An option that a registry may not use, and what it would do.
     #[error("a registry may not use it: {0}")]
     Denied(&'static str),
@@ -129,7 +132,7 @@ impl ServerOptions {
 
     /// Reads options that a registry gave: data of somebody who may announce servers, and may do nothing else.
     ///
-    /// Each option has to be one that HAProxy 2.6 or later knows, followed by as many values as it takes; each value
+    /// Each option has to be one that every HAProxy from 2.6 to 3.4 knows, followed by as many values as it takes; each value
     /// has to be of the form that HAProxy takes, as far as this can be told without the rest of the file; and every
     /// character has to be harmless. Refused altogether, with the reason in the error:
     ///

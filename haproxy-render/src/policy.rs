@@ -19,9 +19,12 @@ const TLS: &str = "whether and how a server proves who it is by TLS is the opera
 const CHECK_TYPE: &str = "it fails the whole file unless it fits the backend's mode and kind of check";
 const LOG: &str = "it is for servers of logs";
 
+/// Longest list of protocols, in bytes: `h2,http/1.1` has 11.
+const MAX_PROTOCOLS: usize = 64;
+
 /// What the value of an option has to look like.
 enum Form {
-    /// Anything made of harmless characters.
+    /// Anything made of harmless characters; HAProxy draws no bound.
     Any,
     /// A duration as HAProxy writes it, from zero or from above zero.
     Time {
@@ -34,6 +37,8 @@ enum Form {
     Port,
     Weight,
     OneOf(&'static [&'static str], &'static str),
+    /// Names of protocols, separated by commas. HAProxy refuses the file for one of more than 255 bytes.
+    Protocols,
     /// Some of these, separated by commas.
     SomeOf(&'static [&'static str], &'static str),
 }
@@ -56,6 +61,9 @@ fn one(group: &[&str]) -> Result<(), OptionProblem> {
     let expected = server_keyword::values(keyword).ok_or(OptionProblem::Unknown)?;
     if let Some(problem) = denied(server_keyword::base(keyword)) {
         return Err(problem);
+    }
+    if !server_keyword::is_everywhere(keyword) {
+        return Err(OptionProblem::NotEverywhere);
     }
     if values.len() < expected {
         return Err(OptionProblem::NoValue);
@@ -102,8 +110,8 @@ fn form(keyword: &str) -> Form {
     const ON_ERROR: &[&str] = &["fastinter", "fail-check", "sudden-death", "mark-down"];
     match keyword {
         "inter" | "fastinter" | "downinter" | "agent-inter" => Form::Time { zero: false },
-        "slowstart" | "pool-purge-delay" | "tcp-ut" | "idle-ping" => Form::Time { zero: true },
-        "rise" | "fall" | "error-limit" | "shard" => Form::Number(1),
+        "slowstart" | "pool-purge-delay" | "tcp-ut" => Form::Time { zero: true },
+        "rise" | "fall" | "error-limit" => Form::Number(1),
         "maxconn" | "minconn" | "maxqueue" | "pool-low-conn" => Form::Number(0),
         "pool-max-conn" | "max-reuse" => Form::Limit,
         "port" | "agent-port" => Form::Port,
@@ -112,10 +120,7 @@ fn form(keyword: &str) -> Form {
         "on-error" => Form::OneOf(ON_ERROR, "fastinter, fail-check, sudden-death or mark-down"),
         "on-marked-down" => Form::OneOf(&["shutdown-sessions"], "shutdown-sessions"),
         "ws" => Form::OneOf(&["auto", "h1", "h2"], "auto, h1 or h2"),
-        "init-state" => {
-            Form::OneOf(&["up", "down", "fully-up", "fully-down"], "up, down, fully-up or fully-down")
-        }
-        "hash-key" => Form::OneOf(&["id", "addr", "addr-port"], "id, addr or addr-port"),
+        "alpn" | "check-alpn" | "npn" => Form::Protocols,
         "proxy-v2-options" => Form::SomeOf(PROXY_V2, "a list of HAProxy's proxy-v2-options"),
         _ => Form::Any,
     }
@@ -150,6 +155,10 @@ impl Form {
             Self::Weight => {
                 (digits(value).is_some_and(|weight| Weight::new(weight).is_ok()), "a number from 0 to 256")
             }
+            Self::Protocols => (
+                value.len() <= MAX_PROTOCOLS && value.split(',').all(|protocol| !protocol.is_empty()),
+                "protocols separated by commas, at most 64 characters in all",
+            ),
             Self::OneOf(values, expected) => (values.contains(&value), *expected),
             Self::SomeOf(values, expected) => {
                 (value.split(',').all(|part| values.contains(&part)), *expected)
@@ -194,7 +203,8 @@ mod tests {
             "send-proxy-v2 proxy-v2-options ssl,unique-id",
             "observe layer7 on-error mark-down error-limit 10 on-marked-down shutdown-sessions",
             "agent-check agent-port 9000 agent-inter 5s agent-send hello",
-            "pool-max-conn -1 pool-purge-delay 5s init-state fully-down",
+            "pool-max-conn -1 pool-purge-delay 5s",
+            "check-alpn http/1.1 npn h2",
         ] {
             assert_eq!(
                 ServerOptions::untrusted(text).map(|options| options.to_string()),
@@ -255,12 +265,37 @@ mod tests {
             "weight 257",
             "weight 50%",
             "observe layer8",
-            "shard 0",
+            "alpn h2,",
+            "alpn ,h2",
+            "check-alpn h2,,http/1.1",
+            &format!("alpn {}", "a".repeat(65)),
+            &format!("npn {}", "a".repeat(300)),
+            &format!("check-alpn {}", "a,".repeat(40) + "a"),
             "proxy-v2-options ssl,",
             "pool-max-conn -2",
             "on-marked-down drop",
         ] {
             assert!(refused(option).contains("its value has to be "), "{option}");
+        }
+    }
+
+    #[test]
+    fn what_only_newer_versions_know_is_refused() {
+        for option in [
+            "idle-ping 5s",
+            "init-state down",
+            "shard 2",
+            "hash-key addr",
+            "strict-maxconn",
+            "check-reuse-pool",
+            "no-check-reuse-pool",
+            "check-pool-conn-name x",
+            "tcp-md5sig x",
+            "cc cubic",
+        ] {
+            let message = refused(&format!("check {option}"));
+            assert!(message.ends_with("not every supported version of HAProxy has this option"), "{message}");
+            assert!(ServerOptions::trusted(option).is_ok(), "{option}");
         }
     }
 

@@ -4,13 +4,25 @@
 //! where the version lacks the keyword. A cell is `D` (may stand on `default-server`) or `-`, `R` (may stand on
 //! `add server` at run time) or `-`, then the number of values, `-1` for a keyword that reads on by itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 const TABLE: &str = include_str!("../data/server-keywords.tsv");
 
 /// Columns before this one are of versions that are too old.
 const FIRST_VERSION: usize = 2;
+
+/// The columns of the versions that a registry's options have to suit, all of them.
+const SUPPORTED: [&str; 6] = ["v2.6.0", "v2.8.0", "v3.0.0", "v3.2.0", "v3.3.0", "v3.4.0"];
+
+/// Keywords that every one of the supported versions has.
+static EVERYWHERE: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let mut rows = TABLE.lines().map(|row| row.split('\t').collect::<Vec<_>>());
+    let header = rows.next().unwrap_or_default();
+    let columns: Vec<usize> = (0..header.len()).filter(|&at| SUPPORTED.contains(&header[at])).collect();
+    let has = |row: &[&str], at: usize| row.get(at).is_some_and(|cell| !cell.is_empty());
+    rows.filter(|row| columns.iter().all(|&at| has(row, at))).map(|row| row[0]).collect()
+});
 
 static VALUES: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| {
     TABLE
@@ -40,6 +52,11 @@ fn values_of(keyword: &str, code: &str) -> usize {
 /// How many values follow `keyword`; `None` if no supported version knows it. Case matters, as it does to HAProxy.
 pub(crate) fn values(keyword: &str) -> Option<usize> {
     VALUES.get(base(keyword)).copied()
+}
+
+/// Whether every supported version knows `keyword`: an older HAProxy refuses a whole file for one that only newer ones know.
+pub(crate) fn is_everywhere(keyword: &str) -> bool {
+    EVERYWHERE.contains(base(keyword))
 }
 
 /// The keyword without its argument in parentheses, as in `set-proxy-v2-tlv-fmt(0x20)`.
@@ -75,6 +92,14 @@ mod tests {
             ("keyword", None),
         ] {
             assert_eq!(values(keyword), expected, "{keyword}");
+        }
+    }
+
+    #[test]
+    fn every_supported_version_is_a_column_of_the_table() {
+        let header = TABLE.lines().next().unwrap_or_default();
+        for version in SUPPORTED {
+            assert!(header.split('\t').any(|column| column == version), "{version}");
         }
     }
 

@@ -1,10 +1,11 @@
-//! A file of ours, read back, is what was rendered; any other file is read without harm.
+//! A file of ours, read back, is what was rendered; any other file is read as far as it goes, and without harm.
 
 mod strategy;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use haproxy_render::{HEADER, Line, ReadBack, render};
+use haproxy_render::{HEADER, Line, Name, ReadBack, Server, render};
 use proptest::prelude::*;
 
 proptest! {
@@ -37,6 +38,35 @@ proptest! {
         for service in &document.services {
             let servers = read.backend(&service.backend.name).map(|read| read.servers.clone()).unwrap_or_default();
             prop_assert!(service.backend.servers.starts_with(&servers));
+        }
+    }
+
+    #[test]
+    fn a_server_in_the_file_of_another_is_the_same_server(server in strategy::server()) {
+        let text = format!("backend web\n  mode http\n  {}\n", server.line());
+        let read = ReadBack::parse_foreign(&text);
+        prop_assert_eq!(read.skipped(), 0, "{}", text);
+        let backend = read.backend(&Name::parse("web").unwrap()).expect("the backend is there");
+        let [found] = backend.servers.as_slice() else { panic!("not one server: {text}") };
+        let fields = |server: &Server| {
+            let target = (server.name().clone(), server.address().clone(), server.port(), server.id());
+            (target, server.weight(), server.backup(), server.cookie().cloned(), server.disabled())
+        };
+        prop_assert_eq!(fields(found), fields(&server), "{}", text);
+        prop_assert_eq!(found.options(), server.options(), "{}", text);
+    }
+
+    #[test]
+    fn any_file_of_another_is_read_without_harm(lines in prop::collection::vec(strategy::hostile(), 0..20)) {
+        for text in [lines.concat(), format!("backend web\nserver {}\n", lines.join("\nserver a 10.0.0.1:1 "))] {
+            for backend in ReadBack::parse_foreign(&text).backends() {
+                let names: BTreeSet<_> = backend.servers.iter().map(Server::name).collect();
+                let ids: BTreeSet<_> = backend.servers.iter().map(Server::id).collect();
+                prop_assert_eq!((names.len(), ids.len()), (backend.servers.len(), backend.servers.len()));
+                for server in &backend.servers {
+                    prop_assert!(!server.line().to_string().contains(['\n', '\r', '\0']));
+                }
+            }
         }
     }
 

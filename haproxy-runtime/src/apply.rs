@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What [`Applier::apply`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Applied {
     /// Nothing: the file holds the text and no reload is due.
@@ -27,7 +27,7 @@ pub enum Applied {
 }
 
 /// What it took to apply a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Change {
     /// The write; `None` when only a reload was due, or writing is off.
@@ -39,7 +39,7 @@ pub struct Change {
 }
 
 /// A reload that succeeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reloaded {
     /// How long the command ran.
@@ -54,14 +54,14 @@ impl fmt::Display for Change {
         if let Some(took) = self.checked {
             done.push(format!("checked in {took:.1?}"));
         }
-        if let Some(Written { bytes, how }) = self.written {
+        if let Some(Written { bytes, how }) = &self.written {
             let how = match how {
                 How::Rename => "",
                 How::InPlace => " in place",
             };
             done.push(format!("wrote {bytes} bytes{how}"));
         }
-        match self.reloaded {
+        match &self.reloaded {
             Some(Reloaded { took, attempt: 1 }) => done.push(format!("reloaded in {took:.1?}")),
             Some(Reloaded { took, attempt }) => {
                 done.push(format!("reloaded in {took:.1?} at attempt {attempt}"));
@@ -174,7 +174,10 @@ impl Applier {
     ///
     /// # Errors
     /// The file can't be written, the check refuses the text, or the reload fails. Except for the last one the live
-    /// file is untouched and nothing was reloaded. A reload that failed stays pending.
+    /// file is untouched. A reload that failed stays pending.
+    ///
+    /// A reload that was pending before is tried even when the new text can't go live: HAProxy then runs what the file
+    /// holds. How that went shows in [`Applier::reload_pending`] and the counters, while the error is that of the text.
     ///
     /// # Cancel safety
     /// Dropping the future kills a check or a reload that runs; a write that has begun is finished. No reload is
@@ -216,6 +219,15 @@ impl Applier {
         (!wait.is_zero()).then(|| now + wait)
     }
 
+    /// When a text other than the one applied last may be applied; `None`: at once.
+    ///
+    /// As [`Applier::ready_at`], but another text does not wait for the failures of that one.
+    pub fn ready_at_for_another(&self, now: Instant) -> Option<Instant> {
+        let last = self.last.map(|last| Attempt { failures: 0, ..last });
+        let wait = self.pace.wait(last, now);
+        (!wait.is_zero()).then(|| now + wait)
+    }
+
     /// Whether the file holds a text that HAProxy was not yet told of.
     pub fn reload_pending(&self) -> bool {
         self.pending
@@ -247,13 +259,12 @@ impl Applier {
         }
 
         let mut change = Change::default();
-        if write_due && let Some(file) = &self.file {
-            let staged = file.stage(Arc::clone(text)).await?;
-            let (staged, checked) = checked(self.check.as_ref(), staged, file).await?;
-            change.checked = checked;
-            hold(file).await;
-            change.written = Some(self.commit(staged).await?);
-            self.counters.writes += 1;
+        if write_due && let Err(error) = self.write(text, &mut change).await {
+            // HAProxy shall not go without what the file holds for as long as its successor is refused.
+            if let Err(error) = self.reload_if_due().await {
+                self.count(&error);
+            }
+            return Err(error);
         }
         if news {
             self.pending = true;
@@ -261,6 +272,17 @@ impl Applier {
         }
         change.reloaded = self.reload_if_due().await?;
         Ok(Applied::Changed(change))
+    }
+
+    async fn write(&mut self, text: &Arc<[u8]>, change: &mut Change) -> Result<(), ApplyError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let staged = file.stage(Arc::clone(text)).await?;
+        let (staged, checked) = checked(self.check.as_ref(), staged, file).await?;
+        change.checked = checked;
+        hold(file).await;
+        change.written = Some(self.commit(staged).await?);
+        self.counters.writes += 1;
+        Ok(())
     }
 
     async fn commit(&mut self, staged: Staged) -> Result<Written, WriteError> {

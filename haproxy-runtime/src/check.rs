@@ -14,6 +14,7 @@ use crate::{
 ///
 /// `haproxy -c` ends with 2 for a file that is valid but listens on nothing: that counts as no.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Check {
     /// What to run.
     pub command: Command,
@@ -22,6 +23,11 @@ pub struct Check {
 }
 
 impl Check {
+    /// A check by `command`, killed after `deadline`.
+    pub fn new(command: Command, deadline: Duration) -> Self {
+        Self { command, deadline }
+    }
+
     /// Has `candidate` checked. What the command prints is logged: at `debug` when it agrees, at `warn` when not.
     ///
     /// # Cancel safety

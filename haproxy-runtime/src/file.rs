@@ -57,7 +57,7 @@ pub enum How {
 }
 
 /// A write that was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Written {
     /// The length of the file, in bytes.

@@ -22,7 +22,7 @@
 //! # let path = directory.path().join("haproxy.cfg");
 //! let mut applier = Applier::new(Pace::default())
 //!     .with_file(ConfigFile::open(path, Staging::Beside)?)
-//!     .with_reload(Reload { command: Command::shell("true")?, deadline: Duration::from_secs(30) });
+//!     .with_reload(Reload::new(Command::shell("true")?, Duration::from_secs(30)));
 //! applier.prepare().await?;
 //! match applier.apply("global\n    maxconn 100\n").await? {
 //!     Applied::Changed(change) => println!("{change}"),

@@ -11,6 +11,7 @@ use crate::{
 
 /// The command that makes HAProxy load its file: status 0 means that it did.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Reload {
     /// What to run.
     pub command: Command,
@@ -19,6 +20,11 @@ pub struct Reload {
 }
 
 impl Reload {
+    /// A reload by `command`, killed after `deadline`.
+    pub fn new(command: Command, deadline: Duration) -> Self {
+        Self { command, deadline }
+    }
+
     /// Reloads once. What the command prints is logged: at `debug` when it succeeds, at `warn` when not.
     ///
     /// # Cancel safety

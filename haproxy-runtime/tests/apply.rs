@@ -51,13 +51,13 @@ impl Place {
 
     /// A reload that counts itself, and works where the file `broken` is absent.
     fn reload(&self) -> Reload {
-        Reload { command: self.command("echo x >> reloads; test ! -e broken"), deadline: DEADLINE }
+        Reload::new(self.command("echo x >> reloads; test ! -e broken"), DEADLINE)
     }
 
     /// A check that counts itself, and refuses what holds the word `bad`.
     fn check(&self) -> Check {
         let text = "echo x >> checks; if grep bad \"$SYNAPSE_CANDIDATE\"; then exit 1; fi";
-        Check { command: self.command(text), deadline: DEADLINE }
+        Check::new(self.command(text), DEADLINE)
     }
 
     fn applier(&self) -> Applier {
@@ -80,7 +80,7 @@ fn changed(applied: Applied) -> Change {
     }
 }
 
-fn is_deferred(applied: Applied) -> bool {
+fn is_deferred(applied: &Applied) -> bool {
     matches!(applied, Applied::Deferred { .. })
 }
 
@@ -106,9 +106,9 @@ async fn a_new_text_is_written_and_reloaded_at_once() {
     let change = changed(applier.apply("one").await.unwrap());
     assert_eq!(place.text(), "one");
     assert_eq!((place.count("checks"), place.count("reloads")), (1, 1));
-    let written = change.written.unwrap();
+    let written = change.written.as_ref().unwrap();
     assert_eq!((written.bytes, written.how), (3, How::Rename));
-    assert_eq!(change.reloaded.unwrap().attempt, 1);
+    assert_eq!(change.reloaded.as_ref().unwrap().attempt, 1);
     assert!(change.checked.is_some());
     assert!(!place.is_marked() && !applier.reload_pending());
     let line = change.to_string();
@@ -138,7 +138,7 @@ async fn changes_faster_than_the_pace_are_merged_into_one() {
     let mut applier = place.applier();
     applier.apply("one").await.unwrap();
     for burst in 0..50 {
-        assert!(is_deferred(applier.apply(&format!("burst {burst}")).await.unwrap()));
+        assert!(is_deferred(&applier.apply(&format!("burst {burst}")).await.unwrap()));
         assert_eq!(place.text(), "one", "the file is what HAProxy runs");
     }
     let Applied::Deferred { until } = applier.apply("last").await.unwrap() else {
@@ -156,7 +156,7 @@ async fn a_change_that_is_taken_back_in_time_is_never_written() {
     let place = Place::new();
     let mut applier = place.applier();
     applier.apply("one").await.unwrap();
-    assert!(is_deferred(applier.apply("two").await.unwrap()));
+    assert!(is_deferred(&applier.apply("two").await.unwrap()));
     assert_eq!(applier.apply("one").await.unwrap(), Applied::Unchanged);
     assert_eq!(place.count("reloads"), 1);
 }
@@ -184,10 +184,10 @@ async fn a_refused_text_is_checked_again_at_a_growing_distance() {
     for (checks, pause) in [(1, GAP), (2, GAP * 2), (3, GAP * 4), (4, Pace::MAX_PAUSE)] {
         applier.apply("bad").await.unwrap_err();
         for _ in 0..100 {
-            assert!(is_deferred(applier.apply("bad").await.unwrap()));
+            assert!(is_deferred(&applier.apply("bad").await.unwrap()));
         }
         pass(pause.saturating_sub(Duration::from_secs(5))).await;
-        assert!(is_deferred(applier.apply("bad").await.unwrap()), "after {checks} checks");
+        assert!(is_deferred(&applier.apply("bad").await.unwrap()), "after {checks} checks");
         assert_eq!(place.count("checks"), checks);
         pass(Duration::from_secs(5)).await;
     }
@@ -203,7 +203,7 @@ async fn a_corrected_text_does_not_pay_for_the_refused_one() {
         pass_until_ready(&applier).await;
     }
     applier.apply("bad").await.unwrap_err();
-    assert!(is_deferred(applier.apply("good").await.unwrap()), "the gap holds for every text");
+    assert!(is_deferred(&applier.apply("good").await.unwrap()), "the gap holds for every text");
     pass(GAP).await;
     changed(applier.apply("good").await.unwrap());
     assert_eq!((place.text().as_str(), place.count("reloads")), ("good", 1));
@@ -218,7 +218,7 @@ async fn a_failed_reload_stays_pending_and_is_made_good_without_another_write() 
         let error = applier.apply("one").await.unwrap_err();
         assert!(matches!(error, ApplyError::Reload { attempt, .. } if attempt == failed), "{error:?}");
         assert!(applier.reload_pending() && place.is_marked());
-        assert!(is_deferred(applier.apply("one").await.unwrap()));
+        assert!(is_deferred(&applier.apply("one").await.unwrap()));
         pass_until_ready(&applier).await;
     }
     let inode = fs::metadata(place.live()).unwrap().ino();
@@ -235,9 +235,58 @@ async fn a_failed_reload_stays_pending_and_is_made_good_without_another_write() 
 }
 
 #[tokio::test]
+async fn a_failed_reload_is_made_good_while_the_next_text_is_refused() {
+    let place = Place::new();
+    let mut applier = place.applier().with_check(place.check());
+    fs::write(place.path("broken"), "").unwrap();
+    applier.apply("one").await.unwrap_err();
+    assert!(is_deferred(&applier.apply("bad").await.unwrap()), "the pace holds for the reload too");
+    assert_eq!(place.count("reloads"), 1);
+
+    pass_until_ready(&applier).await;
+    let error = applier.apply("bad").await.unwrap_err();
+    assert!(matches!(error, ApplyError::Check { .. }), "{error:?}");
+    assert_eq!((place.count("reloads"), applier.counters().reload_failures), (2, 2));
+    assert!(applier.reload_pending() && place.is_marked());
+
+    fs::remove_file(place.path("broken")).unwrap();
+    pass_until_ready(&applier).await;
+    let error = applier.apply("bad").await.unwrap_err();
+    assert!(matches!(error, ApplyError::Check { .. }), "{error:?}");
+    assert_eq!((place.text().as_str(), place.count("reloads")), ("one", 3));
+    assert!(!applier.reload_pending() && !place.is_marked());
+    let Counters { writes, check_failures, reloads, reload_failures, .. } = applier.counters();
+    assert_eq!((writes, check_failures, reloads, reload_failures), (1, 2, 1, 2));
+
+    pass_until_ready(&applier).await;
+    applier.apply("bad").await.unwrap_err();
+    assert_eq!(place.count("reloads"), 3, "nothing is due any more");
+}
+
+#[tokio::test]
+async fn another_text_need_not_wait_for_the_failures_of_the_last() {
+    let place = Place::new();
+    let mut applier = place.applier().with_check(place.check());
+    assert_eq!(applier.ready_at_for_another(Instant::now()), None);
+    for _ in 0..3 {
+        applier.apply("bad").await.unwrap_err();
+        pass_until_ready(&applier).await;
+    }
+    applier.apply("bad").await.unwrap_err();
+    let now = Instant::now();
+    let another = applier.ready_at_for_another(now).unwrap();
+    assert!(another <= now + GAP && applier.ready_at(now).unwrap() > now + GAP * 5);
+    pass(another - now).await;
+    assert_eq!(applier.ready_at_for_another(Instant::now()), None);
+    changed(applier.apply("good").await.unwrap());
+    let now = Instant::now();
+    assert_eq!(applier.ready_at_for_another(now), applier.ready_at(now));
+}
+
+#[tokio::test]
 async fn a_reload_that_hangs_counts_as_failed() {
     let place = Place::new();
-    let reload = Reload { command: place.command("sleep 300"), deadline: Duration::from_millis(100) };
+    let reload = Reload::new(place.command("sleep 300"), Duration::from_millis(100));
     let mut applier = place.applier().with_reload(reload);
     let started = Instant::now();
     applier.apply("one").await.unwrap_err();
@@ -279,7 +328,7 @@ async fn an_apply_dropped_in_mid_reload_forgets_nothing() {
     }
     let place = Place::new();
     let command = place.command("test -e quick || { touch started; sleep 300; }");
-    let mut applier = place.applier().with_reload(Reload { command, deadline: DEADLINE });
+    let mut applier = place.applier().with_reload(Reload::new(command, DEADLINE));
     let started = place.path("started");
     tokio::select! {
         result = applier.apply("one") => panic!("it ended by itself: {result:?}"),
@@ -308,7 +357,7 @@ async fn without_reloads_the_pace_holds_for_the_writes() {
     let place = Place::new();
     let mut applier = Applier::new(Pace::new(GAP, 0.0).unwrap()).with_file(place.file());
     changed(applier.apply("one").await.unwrap());
-    assert!(is_deferred(applier.apply("two").await.unwrap()));
+    assert!(is_deferred(&applier.apply("two").await.unwrap()));
     pass(GAP).await;
     let change = changed(applier.apply("two").await.unwrap());
     assert!(change.reloaded.is_none());
@@ -341,7 +390,7 @@ async fn a_write_that_fails_is_tried_again_later() {
     fs::create_dir(place.live()).unwrap();
     let mut applier = place.applier();
     assert!(matches!(applier.apply("one").await.unwrap_err(), ApplyError::Write(_)));
-    assert!(is_deferred(applier.apply("one").await.unwrap()));
+    assert!(is_deferred(&applier.apply("one").await.unwrap()));
     fs::remove_dir(place.live()).unwrap();
     pass_until_ready(&applier).await;
     changed(applier.apply("one").await.unwrap());

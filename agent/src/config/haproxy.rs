@@ -3,9 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use haproxy_render::{Line, Section as Extra, ServerId};
-use haproxy_runtime::{Check, Command, Pace, Reload, Staging};
+use haproxy_runtime::{Check, Command, ConfigFile, InvalidPace, Pace, Reload, Staging};
 
 use super::{Problem, Section, lines::Lines, raw, seconds};
+use crate::output::chain;
 
 /// What all services share in HAProxy, and how HAProxy is told.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ pub(crate) struct Haproxy {
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     /// `None`: nothing is written.
-    pub(crate) file: Option<(PathBuf, Staging)>,
+    pub(crate) file: Option<ConfigFile>,
     pub(crate) check: Option<Check>,
     pub(crate) reload: Option<Reload>,
     pub(crate) pace: Pace,
@@ -128,8 +129,11 @@ fn output(section: &Section, raw: &raw::Haproxy, problems: &mut Vec<Problem>) ->
             Some(candidate) if raw.do_checks => Staging::At(PathBuf::from(candidate)),
             _ => Staging::Beside,
         };
-        (PathBuf::from(path), staging)
+        ConfigFile::open(path, staging)
     });
+    let file = file
+        .transpose()
+        .map_err(|error| problems.push(section.problem_at("config_file_path", chain(&error))));
     let mut command =
         |key: &str, deadline_key: &str, command: Option<&raw::Command>, deadline: Option<f64>| {
             let deadline = deadline
@@ -147,22 +151,27 @@ fn output(section: &Section, raw: &raw::Haproxy, problems: &mut Vec<Problem>) ->
         };
     let check = command("check_command", "check_timeout", raw.check_command.as_ref(), raw.check_timeout)
         .filter(|_| raw.do_checks)
-        .map(|(command, deadline)| Check { command, deadline });
+        .map(|(command, deadline)| Check::new(command, deadline));
     let reload = command("reload_command", "reload_timeout", raw.reload_command.as_ref(), raw.reload_timeout)
         .filter(|_| raw.do_reloads)
-        .map(|(command, deadline)| Reload { command, deadline });
+        .map(|(command, deadline)| Reload::new(command, deadline));
 
     let interval = seconds(raw.restart_interval.unwrap_or(RESTART_INTERVAL));
     if interval.is_none() {
         problems.push(section.problem_at("restart_interval", "expected seconds, 0 or more"));
     }
     let pace = Pace::new(interval.unwrap_or_default(), raw.restart_jitter.unwrap_or(0.0));
-    let pace =
-        pace.map_err(|error| problems.push(section.problem_at("restart_jitter", error.to_string()))).ok();
+    let pace = pace.map_err(|error| {
+        let key = match error {
+            InvalidPace::Gap(_) => "restart_interval",
+            _ => "restart_jitter",
+        };
+        problems.push(section.problem_at(key, error.to_string()));
+    });
     if problems.len() > before {
         return None;
     }
-    Some(Output { file, check, reload, pace: pace? })
+    Some(Output { file: file.ok()?, check, reload, pace: pace.ok()? })
 }
 
 /// Names the keys that Synapse acts on and this version does not.

@@ -6,7 +6,7 @@ use discovery_core::Backoff;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    KeyPath, Problem, Report, Section, Value,
+    KeyPath, Node, Problem, Report, Section, Value,
     haproxy::Haproxy,
     parse, raw,
     service::{Findings, Service},
@@ -113,6 +113,7 @@ fn read(
 ) -> Option<(Vec<Service>, Haproxy, Times)> {
     let _ = root.without(&ABSENT).recover::<Top>(problems);
     top_level(root, problems, warnings);
+    erb(root.node(), root.path(), problems);
     let haproxy = root
         .section("haproxy")
         .map_or_else(Haproxy::blank, |section| Haproxy::read(&section, problems, warnings));
@@ -159,15 +160,39 @@ fn services(
             services.push((service, read));
         }
     }
-    clashes(&services, problems);
+    clashes(&services, haproxy, problems);
     (problems.len() == before).then(|| services.into_iter().map(|(_, service)| service).collect())
 }
 
+/// Synapse runs a configuration through ERB first. Whatever is left of it here would be taken literally.
+fn erb(node: &Node, path: &KeyPath, problems: &mut Vec<Problem>) {
+    match &node.value {
+        Value::Str(text) if text.contains("<%") => {
+            let message = "ERB (`<% %>`) is not understood by this version: write the value itself";
+            problems.push(Problem::new(node.line, node.column, path, message));
+        }
+        Value::Seq(items) => {
+            for (index, item) in items.iter().enumerate() {
+                erb(item, &path.index(index), problems);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                erb(&entry.value, &path.key(&entry.key), problems);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) => {}
+    }
+}
+
 /// Two services that HAProxy could not tell apart, or could not both listen for.
-fn clashes(services: &[(Section, Service)], problems: &mut Vec<Problem>) {
+fn clashes(services: &[(Section, Service)], haproxy: &Haproxy, problems: &mut Vec<Problem>) {
     let (mut names, mut binds) = (HashMap::new(), HashMap::new());
     for (section, service) in services {
         let Some(shape) = &service.shape else { continue };
+        if service.name.as_str() == "shared-frontend" && haproxy.shared_frontend.is_some() {
+            problems.push(section.problem("the frontend that all services share has this name"));
+        }
         if let Some(first) = names.insert(&shape.backend_name, &service.name) {
             let message = format!("service `{first}` already has a backend called `{}`", shape.backend_name);
             problems.push(section.problem(message));

@@ -137,9 +137,7 @@ fn explain(error: &Error) -> SyntaxError {
 fn plain(words: &str) -> &str {
     match words {
         "while parsing a flow mapping, did not find expected ',' or '}'" => "expected `,` or `}` before this",
-        "while parsing a flow sequence, did not find expected ',' or ']'" => {
-            "expected `,` or `]` before this"
-        }
+        "while parsing a flow sequence, expected ',' or ']'" => "expected `,` or `]` before this",
         "while parsing a block mapping, did not find expected key" => {
             "expected a key here: does the indentation match the lines above?"
         }

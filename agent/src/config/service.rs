@@ -15,7 +15,7 @@ use super::{
     report::quoted,
 };
 use crate::{
-    desired::{Order, Shape},
+    desired::{Order, Shape, reserved_ids},
     fold::Rules,
     registry::{Registry, Source},
     template::Template,
@@ -285,12 +285,25 @@ fn shape(
         .map_err(|error| error.to_string())
         .and_then(|template| {
             // What HAProxy could take from no server is no use to any.
-            let filled = ServerOptions::trusted(&template.fill("127.0.0.1", 1, "name"));
-            filled.map(|_| template).map_err(|error| error.to_string())
+            let (host, port, name) = ("192.0.2.1", 65_533, "name-of-an-endpoint");
+            let filled = ServerOptions::trusted(&template.fill(host, port, name))
+                .map_err(|error| error.to_string())?;
+            // A place is for a value. Where HAProxy expects an option, whoever registers could name one.
+            if [host, &port.to_string(), name].iter().any(|place| filled.contains(place)) {
+                return Err(
+                    "`%{host}`, `%{port}` and `%{name}` can be values of options, not options".to_owned()
+                );
+            }
+            Ok(template)
         })
         .map_err(|error| found.problems.push(section.problem_at("server_options", error)))
         .ok();
-    if matches!(raw.port, Given::Absent) && shared_frontend.is_empty() {
+    if haproxy.shared_frontend.is_none() && !shared_frontend.is_empty() {
+        let remark = "has no effect: the top-level `haproxy` section has no `shared_frontend`";
+        found.warnings.push(section.problem_at("shared_frontend", remark));
+    }
+    if matches!(raw.port, Given::Absent) && (shared_frontend.is_empty() || haproxy.shared_frontend.is_none())
+    {
         let remark = "there is no `port`: the service has a backend and no frontend";
         found.warnings.push(section.problem(remark));
     }
@@ -307,6 +320,7 @@ fn shape(
         has_frontend: !matches!(raw.port, Given::Absent),
         bind,
         backend_name,
+        reserved_ids: reserved_ids(&backend),
         backend,
         shared_frontend,
         options: options?,

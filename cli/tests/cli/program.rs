@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// Longest wait for anything that must happen, on a machine that is busy with other tests.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// How the program ended, and what it printed.
 #[derive(Debug)]
@@ -53,11 +53,10 @@ pub(crate) fn synapse(dir: &Dir) -> Command {
 
 /// Runs `command` to its end.
 pub(crate) async fn outcome(command: &mut Command) -> Outcome {
-    match timeout(DEADLINE, command.output()).await {
-        Ok(Ok(output)) => Outcome::new(output),
-        Ok(Err(error)) => panic!("running {command:?}: {error}"),
-        Err(_) => panic!("{command:?} has not ended within {DEADLINE:?}"),
-    }
+    let Ok(output) = timeout(DEADLINE, command.output()).await else {
+        panic!("{command:?} has not ended within {DEADLINE:?}")
+    };
+    Outcome::new(output.unwrap_or_else(|error| panic!("running {command:?}: {error}")))
 }
 
 /// Runs the program with `arguments`, to its end.
@@ -121,10 +120,10 @@ impl Running {
 
     /// Waits for its end, at most for `within`.
     pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
-        match timeout(within, self.child.wait()).await {
-            Ok(status) => status.expect("it is our child"),
-            Err(_) => panic!("it has not ended within {within:?}; its log:\n{}", self.logged()),
-        }
+        let Ok(status) = timeout(within, self.child.wait()).await else {
+            panic!("it has not ended within {within:?}; its log:\n{}", self.logged())
+        };
+        status.expect("it is our child")
     }
 }
 

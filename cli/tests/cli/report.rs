@@ -40,10 +40,7 @@ async fn text_that_is_neither_json_nor_yaml_is_reported_where_it_shows() {
     for (text, said_of_it) in [
         (json("\"a\": {}\n    \"b\": {}"), "4:5: expected `,` or `}` before this"),
         (json("\"a\": [{}\n    {}]"), "4:5: expected `,` or `]` before this"),
-        (
-            json("\"a: {\"b\": 1}"),
-            "3:12: something follows a quoted text: is a quote or a comma missing?",
-        ),
+        (json("\"a: {\"b\": 1}"), "3:11: something follows a quoted text: is a quote or a comma missing?"),
         (json("\"a\": {"), "1:1: this `{` is never closed"),
         (json("}"), "5:1: this bracket closes nothing"),
         (json("\"a\": {} /* no end"), "3:13: this comment has no end: `*/` is missing"),
@@ -59,7 +56,7 @@ async fn text_that_is_neither_json_nor_yaml_is_reported_where_it_shows() {
         ),
         (
             "a: 1\n---\nb: 1\n".to_owned(),
-            "2:1: a second document begins here: a configuration is one document",
+            "3:1: a second document begins here: a configuration is one document",
         ),
         (String::new(), "1:1: the document is empty"),
         ("hello\n".to_owned(), "1:1: expected a map, found \"hello\""),

@@ -128,6 +128,11 @@ pub(crate) async fn requests(etcd: &Etcd, method: &str) -> u64 {
     metric(etcd, &format!("grpc_server_started_total{{grpc_method=\"{method}\"")).await
 }
 
+/// How many watch streams are open on a server: one for each client that is connected to it.
+pub(crate) async fn streams(etcd: &Etcd) -> u64 {
+    metric(etcd, "etcd_debugging_mvcc_watch_stream_total").await
+}
+
 /// The sum of a server's metrics whose names begin like this.
 pub(crate) async fn metric(etcd: &Etcd, name: &str) -> u64 {
     let response = e2e::get(etcd.address(), "/metrics").await.expect("etcd serves its metrics");

@@ -36,7 +36,7 @@ impl Web {
     pub(crate) async fn serve(&self) -> (AgentTask, Traffic) {
         let agent = self.site.run_agent();
         self.site.until_serves("web", &["blue", "green"]).await;
-        (agent, Traffic::start(self.site.front("web")))
+        (agent, self.site.traffic("web"))
     }
 }
 

@@ -19,6 +19,8 @@ use crate::error::{Step, WriteError};
 pub(super) const SAME_FILE: &str = "the candidate is the live file itself";
 /// The most that is read of a live file to put back, should overwriting it fail.
 const RESTORABLE: u64 = 256 * 1024 * 1024;
+/// How much of a file is compared at a time, in bytes.
+const PIECE: usize = 64 * 1024;
 
 /// The calls whose failures depend on the machine (mounts, full disks); tests put their own in.
 #[derive(Debug, Clone, Copy)]
@@ -88,11 +90,7 @@ impl Disk {
             return Ok(false);
         }
         let fail = |error| WriteError::at(Step::Read, &target.live)(error);
-        let mut held = Vec::with_capacity(text.len());
-        // One byte more than expected, for a file that grows meanwhile.
-        let limit = (text.len() as u64).saturating_add(1);
-        File::open(&target.live).map_err(fail)?.take(limit).read_to_end(&mut held).map_err(fail)?;
-        Ok(held == text)
+        holds(File::open(&target.live).map_err(fail)?, text).map_err(fail)
     }
 
     /// Writes the candidate, and says where: `None` when nothing can be staged beside the live file.
@@ -152,24 +150,25 @@ impl Disk {
 
     /// Notes that a reload is due; says whether the note is new.
     fn mark(&self, target: &Target) -> bool {
-        let made = match self.has_staging(target) {
-            Ok(true) => create_new(&target.marker()).map(drop),
-            Ok(false) => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
-            Err(error) => Err(io::Error::other(error)),
-        };
-        match made {
+        match self.note(target) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => {
                 if !self.warned_unmarked.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        path = ?target.marker(), %error,
+                        path = ?target.marker(), error = &error as &dyn std::error::Error,
                         "can't note that a reload is due: it is forgotten if this process dies before it"
                     );
                 }
                 false
             }
         }
+    }
+
+    /// Makes the note; its error is what really stood in the way.
+    pub(super) fn note(&self, target: &Target) -> io::Result<()> {
+        self.make_staging(target).map_err(io::Error::other)??;
+        create_new(&target.marker()).map(drop)
     }
 
     fn put(&self, put: &Put<'_>) -> Result<How, WriteError> {
@@ -249,25 +248,31 @@ impl Disk {
 
     /// Whether there is a staging directory, made now if need be; `false` where nothing can be made.
     fn has_staging(&self, target: &Target) -> Result<bool, WriteError> {
+        let made = self.make_staging(target)?;
+        if let Err(error) = &made {
+            // Said by everyone who then has to do without.
+            tracing::debug!(path = ?target.staging, %error, "no staging directory");
+        }
+        Ok(made.is_ok())
+    }
+
+    /// Makes the staging directory unless it is there. The inner error says why nothing can be made here at all.
+    fn make_staging(&self, target: &Target) -> Result<io::Result<()>, WriteError> {
         let fail = |error| WriteError::at(Step::Prepare, &target.staging)(error);
         match (self.calls.make_directory)(&target.staging) {
             Ok(()) => {
                 *self.created.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                Ok(true)
+                Ok(Ok(()))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // Never through a link: it would lead to wherever somebody else likes.
                 if fs::symlink_metadata(&target.staging).map_err(fail)?.is_dir() {
-                    Ok(true)
+                    Ok(Ok(()))
                 } else {
                     Err(WriteError::refused(Step::Prepare, &target.staging, "it is not a directory"))
                 }
             }
-            Err(error) if is_fixed(error.kind()) => {
-                // Said by everyone who then has to do without.
-                tracing::debug!(path = ?target.staging, %error, "no staging directory");
-                Ok(false)
-            }
+            Err(error) if is_fixed(error.kind()) => Ok(Err(error)),
             Err(error) => Err(fail(error)),
         }
     }
@@ -289,6 +294,28 @@ impl Disk {
             discard(path);
             WriteError::at(Step::Stage, path)(error)
         })
+    }
+}
+
+/// Whether a file has exactly this text. Reads no further than the first difference, and never holds the whole of it: it may
+/// be as large as the configuration of 100,000 servers.
+fn holds(mut file: File, text: &[u8]) -> io::Result<bool> {
+    let mut buffer = vec![0; PIECE];
+    let mut rest = text;
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        // The end of both, or of one of them.
+        if read == 0 {
+            return Ok(rest.is_empty());
+        }
+        match rest.strip_prefix(&buffer[..read]) {
+            Some(left) => rest = left,
+            None => return Ok(false),
+        }
     }
 }
 

@@ -99,6 +99,19 @@ async fn a_directory_that_cannot_be_written_leaves_overwriting() {
     assert_eq!(names(&directory), ["haproxy.cfg"]);
 }
 
+#[test]
+fn a_note_that_cannot_be_made_says_why() {
+    let (_directory, path) = live();
+    for kind in [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem] {
+        let mut disk = Disk::new(path.clone(), Staging::Beside);
+        disk.calls.make_directory = match kind {
+            ErrorKind::PermissionDenied => denied,
+            _ => |_| Err(ErrorKind::ReadOnlyFilesystem.into()),
+        };
+        assert_eq!(disk.note(&Target::behind(&path).unwrap()).unwrap_err().kind(), kind);
+    }
+}
+
 #[tokio::test]
 async fn a_candidate_on_another_filesystem_goes_live_through_the_staging_directory() {
     let (directory, path) = live();
@@ -229,7 +242,7 @@ async fn a_write_dropped_half_way_leaves_whole_text_and_no_candidate() {
 async fn what_cannot_be_checked_does_not_go_live() {
     let (_directory, path) = live();
     let file = file(&path, Staging::Beside, |calls| calls.make_directory = denied);
-    let check = Check { command: Command::shell("true").unwrap(), deadline: Duration::from_secs(30) };
+    let check = Check::new(Command::shell("true").unwrap(), Duration::from_secs(30));
     let mut applier = Applier::new(Pace::default()).with_file(file).with_check(check);
     let error = applier.apply("new").await.unwrap_err();
     assert!(matches!(&error, ApplyError::NoCandidate { path: named } if *named == path), "{error:?}");
@@ -241,7 +254,7 @@ async fn what_cannot_be_checked_does_not_go_live() {
 async fn a_write_that_never_happened_makes_no_reload_due() {
     let (_directory, path) = live();
     let file = file(&path, Staging::Beside, |calls| calls.rename = |_, _| Err(ErrorKind::Other.into()));
-    let reload = Reload { command: Command::shell("true").unwrap(), deadline: Duration::from_secs(30) };
+    let reload = Reload::new(Command::shell("true").unwrap(), Duration::from_secs(30));
     let mut applier = Applier::new(Pace::default()).with_file(file).with_reload(reload);
     assert!(matches!(applier.apply("new").await.unwrap_err(), ApplyError::Write(_)));
     assert!(!applier.reload_pending());

@@ -23,7 +23,8 @@ impl Secret {
         Self(text.into())
     }
 
-    pub(crate) fn reveal(&self) -> &str {
+    /// The text, for whoever has to present it.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

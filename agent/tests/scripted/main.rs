@@ -1,0 +1,15 @@
+//! The agent through its public API, with sources that play a script. The clock is paused: files are real, time is not.
+
+mod clash;
+#[path = "../../examples/embed.rs"]
+#[allow(dead_code, reason = "its `main` is for cargo")]
+mod embed;
+mod empty;
+mod example;
+mod outage;
+mod pace;
+mod plan;
+mod restart;
+mod site;
+mod startup;
+mod status;

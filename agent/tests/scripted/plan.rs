@@ -1,0 +1,116 @@
+//! What would be written, what is worth knowing, and what must not be shown.
+
+use agent::{
+    Agent, Config, Registry,
+    discovery::{Catalog, testing::Step},
+};
+use serde_json::json;
+
+use crate::site::{Site, endpoints, says};
+
+fn catalog() -> Catalog {
+    Catalog::new([("web".to_owned(), endpoints([1, 2])), ("idle".to_owned(), endpoints([]))])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_is_what_is_written_and_writes_nothing() {
+    let site = Site::new().service("web", || vec![says([1, 2])]).service("idle", || vec![says([])]);
+    let plan = site.config().render(&catalog());
+    assert_eq!(site.file(), "");
+    site.once().await.unwrap();
+    assert_eq!(site.file(), plan);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_depends_on_nothing_but_its_input() {
+    let site = Site::new().service("web", Vec::new).service("idle", Vec::new);
+    let config = site.config();
+    let plan = config.render(&catalog());
+    std::fs::write(site.path(), config.render(&Catalog::new([("web".to_owned(), endpoints([2]))]))).unwrap();
+    assert_eq!(config.render(&catalog()), plan);
+    assert_eq!(config.clone().render(&catalog()), plan);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_discovered_is_returned_and_nothing_is_written() {
+    let site = Site::new().service("web", || vec![says([1, 2])]).service("silent", || vec![Step::Hang]);
+    let agent = Agent::new(site.config());
+    let status = agent.status();
+    let found = agent.discover().await;
+    assert_eq!(found, Catalog::new([("web".to_owned(), endpoints([1, 2]))]));
+    assert_eq!(status.services().iter().filter(|service| service.snapshot.is_none()).count(), 1);
+    assert_eq!(std::fs::read_dir(site.path().parent().unwrap()).unwrap().count(), 0);
+}
+
+#[test]
+fn keys_without_effect_are_warned_of() {
+    let text = json!({
+        "services": {
+            "web": {
+                "discovery": { "method": "base" },
+                "load_test_concurrency": 3,
+                "haproxy": { "backend_order": "random", "listen": ["mode http", "frobnicate now"] },
+            },
+        },
+        "haproxy": {
+            "do_writes": false,
+            "do_reloads": false,
+            "do_socket": true,
+            "socket_file_path": "/run/haproxy.sock",
+            "state_file_path": "/var/lib/state",
+            "state_file_ttl": 60,
+            "server_order_seed": 7,
+            "global": [],
+            "defaults": [],
+        },
+        "statsd": { "host": "localhost" },
+    });
+    let config = Config::parse(&text.to_string(), None, &Registry::builtin()).unwrap();
+    let mut warnings: Vec<_> = config
+        .warnings()
+        .problems()
+        .iter()
+        .map(|warning| format!("{}: {}", warning.path, warning.message))
+        .collect();
+    warnings.sort();
+    assert_eq!(
+        warnings,
+        [
+            "haproxy.do_socket: has no effect in this version: every change of a service's servers is a reload",
+            "haproxy.server_order_seed: has no effect in this version: servers are written in the order of their names",
+            "haproxy.socket_file_path: has no effect in this version: HAProxy's socket is not used",
+            "haproxy.state_file_path: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
+            "haproxy.state_file_ttl: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
+            "services.web.discovery: the method `base` discovers nothing, and there are no `default_servers`: nobody will be served",
+            "services.web.haproxy.backend_order: \"random\" has no effect in this version: servers are written in the order of their names",
+            "services.web.haproxy.listen: `frobnicate` is no keyword of HAProxy 2.6 to 3.4 known here: written to frontend and backend as it is",
+            "services.web.haproxy: there is no `port`: the service has a backend and no frontend",
+            "services.web.load_test_concurrency: has no effect in this version: the service is made once",
+            "statsd: has no effect in this version: no metrics are sent",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn debug_output_shows_no_line_and_no_secret() {
+    let text = json!({
+        "services": {
+            "web": {
+                "discovery": { "method": "etcd", "host": "etcd", "prefix": "/web", "user": "u", "password": "hunter2" },
+                "haproxy": { "port": 80, "listen": ["stats auth admin:hunter2"], "server_options": "check sni str(hunter2)" },
+            },
+        },
+        "haproxy": {
+            "config_file_path": "/etc/haproxy/haproxy.cfg",
+            "reload_command": "curl -u admin:hunter2 http://haproxy/reload",
+            "global": ["stats socket /run/hunter2"],
+            "defaults": [],
+        },
+    });
+    let config = Config::parse(&text.to_string(), None, &Registry::builtin()).unwrap();
+    assert!(format!("{config:?}").contains("web"));
+    let agent = Agent::new(config.clone());
+    for shown in [format!("{config:?} {config:#?}"), format!("{agent:?}"), format!("{:?}", agent.status())] {
+        assert!(!shown.contains("hunter2") && !shown.contains("stats"), "{shown}");
+    }
+}
