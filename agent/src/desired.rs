@@ -128,20 +128,14 @@ impl Shape {
     ) -> Result<Server, String> {
         let host = endpoint.host().to_string();
         let address = Address::parse(&host).map_err(|error| error.to_string())?;
-        let own = match constant {
-            Some(constant) => constant.clone()?,
-            None => {
-                let name = match endpoint.name() {
-                    // An option without its value would take the next word for it.
-                    None if self.options.needs_name() => {
-                        return Err(
-                            "the service's server_options have `%{name}`, and it has no name".to_owned()
-                        );
-                    }
-                    name => name.unwrap_or_default(),
-                };
-                trusted(&self.options.fill(&host, endpoint.port().get(), name))?
-            }
+        let own = if let Some(constant) = constant {
+            constant.clone()?
+        } else if endpoint.name().is_none() && self.options.needs_name() {
+            // An option without its value would take the next word for it.
+            return Err("the service's server_options have `%{name}`, and it has no name".to_owned());
+        } else {
+            let name = endpoint.name().unwrap_or_default();
+            trusted(&self.options.fill(&host, endpoint.port().get(), name))?
         };
         let (_, asked) = ServerOptions::split_id(endpoint.server_options().unwrap_or_default());
         let asked =

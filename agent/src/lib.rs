@@ -61,7 +61,8 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `etcd` | the discovery method `etcd` | yes |
-//! | `ec2`, `zk` | nothing yet: reserved for the methods of EC2 and ZooKeeper, so that a build without them never compiles their clients | no |
+//! | `ec2` | the discovery method `ec2tag`; a build without it never compiles the AWS SDK | no |
+//! | `zk` | nothing yet: reserved for the methods of ZooKeeper | no |
 
 mod agent;
 pub mod config;

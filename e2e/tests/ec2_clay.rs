@@ -85,7 +85,11 @@ impl Clay {
             ec2.endpoint()
         );
         let text = replaced(CLAY, "120.0", &access);
-        let mut text = replaced(&text, "/etc/haproxy/haproxy.cfg", &dir.join("haproxy/haproxy.cfg").display().to_string());
+        let mut text = replaced(
+            &text,
+            "/etc/haproxy/haproxy.cfg",
+            &dir.join("haproxy/haproxy.cfg").display().to_string(),
+        );
         if !rustix::process::geteuid().is_root() {
             for theirs in ["\"user    haproxy\",", "\"group   haproxy\",", "\"chroot  /var/lib/haproxy\","] {
                 text = replaced(&text, theirs, "");
@@ -256,12 +260,7 @@ fn text_pasted_from_a_web_page_means_the_same() {
     });
     let no_break: String = no_break.collect();
     let all = format!("\u{feff}{}", no_break.replace('\n', "\r\n"));
-    for variant in [
-        no_break,
-        format!("\u{feff}{CLAY}"),
-        CLAY.replace('\n', "\r\n"),
-        all,
-    ] {
+    for variant in [no_break, format!("\u{feff}{CLAY}"), CLAY.replace('\n', "\r\n"), all] {
         assert_ne!(variant, CLAY);
         let config = parse(&variant);
         assert_eq!(config.render(&found), rendered);
@@ -278,4 +277,13 @@ fn a_port_may_be_a_number_and_must_be_there() {
     let refused = Config::parse(&replaced(CLAY, port, ""), None, &Registry::builtin()).unwrap_err();
     let refused = refused.to_string();
     assert!(refused.contains("`backend_port_override`") && refused.contains("`ec2tag`"), "{refused}");
+}
+
+#[test]
+fn the_configuration_in_the_documentation_loads() {
+    let page = include_str!("../../docs/ec2.md");
+    let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let config = parse(yaml);
+    assert_eq!(config.services().collect::<Vec<_>>(), ["web"]);
+    assert!(config.warnings().problems().is_empty(), "{}", config.warnings());
 }

@@ -25,7 +25,9 @@ async fn secured(options: EtcdOptions) -> Etcd {
 
 async fn as_root(etcd: &Etcd, args: &[&str]) {
     let user = format!("--user=root:{ROOT}");
-    let output = etcd.etcdctl(&[&[user.as_str()], args].concat()).await;
+    // Its own five seconds are too few on a machine that is busy with other tests.
+    let flags = [user.as_str(), "--dial-timeout=60s", "--command-timeout=60s"];
+    let output = etcd.etcdctl(&[&flags, args].concat()).await;
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -12,6 +12,7 @@ mod raw;
 mod report;
 mod section;
 mod service;
+mod shape;
 
 pub use de::from_node;
 pub use load::Config;

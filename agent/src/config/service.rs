@@ -4,21 +4,20 @@ use discovery_core::{
     Endpoint, Snapshot,
     transform::{Condition, Defaults, LabelFilter, WhenEmpty},
 };
-use haproxy_render::{Bind, Line, Name, ServerOptions, directive, keyword};
+use haproxy_render::Name;
 
 use super::{
     KeyPath, Node, Port, Problem, Section, Value,
     de::nearest,
     haproxy::Haproxy,
-    lines::Lines,
-    raw::{self, DISCOVERY_KEYS, Given},
+    raw::{self, DISCOVERY_KEYS},
     report::quoted,
+    shape,
 };
 use crate::{
-    desired::{Order, Shape, reserved_ids},
+    desired::Shape,
     fold::Rules,
     registry::{Registry, Source},
-    template::Template,
 };
 
 /// A service: where its endpoints come from, what becomes of them, and how HAProxy is to serve them.
@@ -36,8 +35,9 @@ pub(crate) struct Service {
 fn elsewhere(method: &str) -> Option<&'static str> {
     match method {
         "etcd" => Some("this build was made without the feature `etcd`"),
-        "ec2tag" | "zookeeper" | "zookeeper_poll" | "zookeeper_dns" | "zookeeper_dns_poll" | "dns"
-        | "docker" | "multi" | "marathon" => Some("Synapse has it, this version does not"),
+        "ec2tag" => Some("this build was made without the feature `ec2`"),
+        "zookeeper" | "zookeeper_poll" | "zookeeper_dns" | "zookeeper_dns_poll" | "dns" | "docker"
+        | "multi" | "marathon" => Some("Synapse has it, this version does not"),
         _ => None,
     }
 }
@@ -75,7 +75,7 @@ impl Service {
         let rules =
             rules(section, &raw, discovery.as_ref().map(|found| found.filters.clone()), found.problems);
         let name = parsed.ok()?;
-        let shape = shape(&name, section, &raw.haproxy, haproxy, found);
+        let shape = shape::read(&name, section, &raw.haproxy, haproxy, found);
         let Discovery { method, source, .. } = discovery?;
         if method == "base" && rules.as_ref().is_some_and(|rules| rules.defaults.is_empty()) {
             let note = "the method `base` discovers nothing, and there are no `default_servers`: nobody will be served";
@@ -128,13 +128,12 @@ fn discovery(section: &Section, registry: &Registry, found: &mut Findings<'_>) -
         }
         None => {
             let known: Vec<_> = registry.methods().map(|method| format!("`{method}`")).collect();
-            let known = format!("known are {}", known.join(", "));
             let hint = match (elsewhere(&method), nearest(&method, registry.methods())) {
-                (Some(why), _) => format!(" ({why}); {known}"),
-                (None, Some(meant)) => format!("; did you mean `{meant}`?"),
-                (None, None) => format!("; {known}"),
+                (Some(why), _) => why.to_owned(),
+                (None, Some(meant)) => format!("did you mean `{meant}`?"),
+                (None, None) => format!("known are {}", known.join(", ")),
             };
-            let message = format!("unknown discovery method {}{hint}", quoted(&method));
+            let message = format!("unknown discovery method {}; {hint}", quoted(&method));
             found.problems.push(section.problem_at("method", message));
             None
         }
@@ -207,125 +206,4 @@ fn problem_in_list(section: &Section, key: &str, index: usize, message: String) 
         }
         _ => section.problem_at(key, message),
     }
-}
-
-fn shape(
-    name: &Name,
-    service: &Section,
-    raw: &raw::ServiceHaproxy,
-    haproxy: &Haproxy,
-    found: &mut Findings<'_>,
-) -> Option<Shape> {
-    if raw.disabled {
-        return None;
-    }
-    let none = Section::new(
-        Node { value: Value::Map(Vec::new()), ..service.node().clone() },
-        service.path().key("haproxy"),
-    );
-    let section = service.section("haproxy").unwrap_or(none);
-    let before = found.problems.len();
-
-    let mut list = |key, texts: &[String]| Lines::new(&section, key).parse(texts, found.problems);
-    let listen = keyword::split(&list("listen", &raw.listen));
-    for line in &listen.unknown {
-        let keyword = line.as_str().split_ascii_whitespace().next().unwrap_or_default();
-        let remark = format!(
-            "`{keyword}` is no keyword of HAProxy 2.6 to 3.4 known here: written to frontend and backend as it is"
-        );
-        found.warnings.push(section.problem_at("listen", remark));
-    }
-    let with_listen = |mut own: Vec<Line>, listen: Vec<Line>| {
-        own.extend(listen);
-        own
-    };
-    let frontend = with_listen(list("frontend", &raw.frontend), listen.frontend);
-    let backend = with_listen(list("backend", &raw.backend), listen.backend);
-    let shared_frontend = list("shared_frontend", &raw.shared_frontend);
-    let mut fail = |key: &str, message: String| found.problems.push(section.problem_at(key, message));
-
-    let backend_name = match &raw.backend_name {
-        None => name.clone(),
-        Some(text) => Name::parse(text)
-            .map_err(|error| fail("backend_name", error.to_string()))
-            .unwrap_or_else(|()| name.clone()),
-    };
-    let address = raw.bind_address.as_deref().unwrap_or(&haproxy.bind_address);
-    let options = raw.bind_options.as_deref().unwrap_or_default();
-    let bind = match raw.port {
-        Given::Absent => None,
-        Given::Null => Some(None),
-        Given::Value(Port(port)) => Some(Some(port)),
-    };
-    let bind = bind.and_then(|port| {
-        let mut bind = Bind::new(
-            Line::parse(address).map_err(|error| fail("bind_address", error.to_string())).ok()?,
-            port,
-        );
-        bind.options = Line::parse(options).map_err(|error| fail("bind_options", error.to_string())).ok()?;
-        Some(bind)
-    });
-    let order = match raw.backend_order.as_deref() {
-        None | Some("asc") => Order::Ascending,
-        Some("desc") => Order::Descending,
-        Some("no_shuffle") => Order::AsDiscovered,
-        Some(other) => {
-            let remark = format!(
-                "{other:?} has no effect in this version: servers are written in the order of their names"
-            );
-            found.warnings.push(section.problem_at("backend_order", remark));
-            Order::Ascending
-        }
-    };
-    if raw.cookie_value_method.as_deref().is_some_and(|method| method != "name") {
-        let message = "this version only has `name`: the cookie's value is the server's name".to_owned();
-        found.problems.push(section.problem_at("cookie_value_method", message));
-    }
-    let options = Template::parse(raw.server_options.as_deref().unwrap_or_default())
-        .map_err(|error| error.to_string())
-        .and_then(|template| {
-            // What HAProxy could take from no server is no use to any.
-            let (host, port, name) = ("192.0.2.1", 65_533, "name-of-an-endpoint");
-            let filled = ServerOptions::trusted(&template.fill(host, port, name))
-                .map_err(|error| error.to_string())?;
-            // A place is for a value. Where HAProxy expects an option, whoever registers could name one.
-            if [host, &port.to_string(), name].iter().any(|place| filled.contains(place)) {
-                return Err(
-                    "`%{host}`, `%{port}` and `%{name}` can be values of options, not options".to_owned()
-                );
-            }
-            Ok(template)
-        })
-        .map_err(|error| found.problems.push(section.problem_at("server_options", error)))
-        .ok();
-    if haproxy.shared_frontend.is_none() && !shared_frontend.is_empty() {
-        let remark = "has no effect: the top-level `haproxy` section has no `shared_frontend`";
-        found.warnings.push(section.problem_at("shared_frontend", remark));
-    }
-    if matches!(raw.port, Given::Absent) && (shared_frontend.is_empty() || haproxy.shared_frontend.is_none())
-    {
-        let remark = "there is no `port`: the service has a backend and no frontend";
-        found.warnings.push(section.problem(remark));
-    }
-    if found.problems.len() > before {
-        return None;
-    }
-    let in_effect = |test: fn(&[Line]) -> bool| test(&haproxy.defaults) || test(&backend);
-    let mode = directive::mode(&backend).or_else(|| directive::mode(&haproxy.defaults));
-    Some(Shape {
-        service: name.clone(),
-        cookie: in_effect(directive::has_cookie) && mode == Some("http"),
-        names_init_addr: in_effect(directive::sets_init_addr),
-        frontend,
-        has_frontend: !matches!(raw.port, Given::Absent),
-        bind,
-        backend_name,
-        reserved_ids: reserved_ids(&backend),
-        backend,
-        shared_frontend,
-        options: options?,
-        order,
-        use_nerve_weights: haproxy.use_nerve_weights,
-        max_server_id: haproxy.max_server_id,
-    })
 }

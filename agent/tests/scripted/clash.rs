@@ -1,5 +1,7 @@
 //! Endpoints and lines that HAProxy could not tell apart, or that would say something else than was meant.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use agent::discovery::{Endpoint, Snapshot, testing::Step};
 use agent::{Config, Registry};
 use serde_json::json;

@@ -1,0 +1,157 @@
+//! The `haproxy` section of a service.
+
+use haproxy_render::{Bind, Line, Name, ServerOptions, directive, keyword};
+
+use super::{
+    Node, Port, Section, Value,
+    haproxy::Haproxy,
+    lines::Lines,
+    raw::{self, Given},
+    service::Findings,
+};
+use crate::{
+    desired::{Order, Shape, reserved_ids},
+    template::Template,
+};
+
+/// Reads how HAProxy is to serve the service called `name`. `None`: not at all, or there were problems.
+pub(super) fn read(
+    name: &Name,
+    service: &Section,
+    raw: &raw::ServiceHaproxy,
+    haproxy: &Haproxy,
+    found: &mut Findings<'_>,
+) -> Option<Shape> {
+    if raw.disabled {
+        return None;
+    }
+    let none = Section::new(
+        Node { value: Value::Map(Vec::new()), ..service.node().clone() },
+        service.path().key("haproxy"),
+    );
+    let section = service.section("haproxy").unwrap_or(none);
+    let before = found.problems.len();
+
+    let mut list = |key, texts: &[String]| Lines::new(&section, key).parse(texts, found.problems);
+    let listen = keyword::split(&list("listen", &raw.listen));
+    let with_listen = |mut own: Vec<Line>, listen: Vec<Line>| {
+        own.extend(listen);
+        own
+    };
+    let frontend = with_listen(list("frontend", &raw.frontend), listen.frontend);
+    let backend = with_listen(list("backend", &raw.backend), listen.backend);
+    let shared_frontend = list("shared_frontend", &raw.shared_frontend);
+
+    let backend_name = raw.backend_name.as_ref().map_or_else(|| Ok(name.clone()), |text| Name::parse(text));
+    let backend_name = backend_name
+        .map_err(|error| found.problems.push(section.problem_at("backend_name", error.to_string())))
+        .ok();
+    if raw.cookie_value_method.as_deref().is_some_and(|method| method != "name") {
+        let message = "this version only has `name`: the cookie's value is the server's name";
+        found.problems.push(section.problem_at("cookie_value_method", message));
+    }
+    let bind = bind(&section, raw, haproxy, found);
+    let order = order(&section, raw, found);
+    let options = options(raw.server_options.as_deref().unwrap_or_default())
+        .map_err(|error| found.problems.push(section.problem_at("server_options", error)))
+        .ok();
+    without_effect(&section, raw, haproxy, &listen.unknown, found);
+    if found.problems.len() > before {
+        return None;
+    }
+    let in_effect = |test: fn(&[Line]) -> bool| test(&haproxy.defaults) || test(&backend);
+    let mode = directive::mode(&backend).or_else(|| directive::mode(&haproxy.defaults));
+    Some(Shape {
+        service: name.clone(),
+        cookie: in_effect(directive::has_cookie) && mode == Some("http"),
+        names_init_addr: in_effect(directive::sets_init_addr),
+        frontend,
+        has_frontend: !matches!(raw.port, Given::Absent),
+        bind,
+        backend_name: backend_name?,
+        reserved_ids: reserved_ids(&backend),
+        backend,
+        shared_frontend,
+        options: options?,
+        order,
+        use_nerve_weights: haproxy.use_nerve_weights,
+        max_server_id: haproxy.max_server_id,
+    })
+}
+
+fn bind(
+    section: &Section,
+    raw: &raw::ServiceHaproxy,
+    haproxy: &Haproxy,
+    found: &mut Findings<'_>,
+) -> Option<Bind> {
+    let port = match raw.port {
+        Given::Absent => return None,
+        Given::Null => None,
+        Given::Value(Port(port)) => Some(port),
+    };
+    let mut line = |key: &str, text: &str| {
+        Line::parse(text)
+            .map_err(|error| found.problems.push(section.problem_at(key, error.to_string())))
+            .ok()
+    };
+    let address = line("bind_address", raw.bind_address.as_deref().unwrap_or(&haproxy.bind_address));
+    let options = line("bind_options", raw.bind_options.as_deref().unwrap_or_default());
+    let mut bind = Bind::new(address?, port);
+    bind.options = options?;
+    Some(bind)
+}
+
+fn order(section: &Section, raw: &raw::ServiceHaproxy, found: &mut Findings<'_>) -> Order {
+    match raw.backend_order.as_deref() {
+        None | Some("asc") => Order::Ascending,
+        Some("desc") => Order::Descending,
+        Some("no_shuffle") => Order::AsDiscovered,
+        Some(other) => {
+            let remark = format!(
+                "{other:?} has no effect in this version: servers are written in the order of their names"
+            );
+            found.warnings.push(section.problem_at("backend_order", remark));
+            Order::Ascending
+        }
+    }
+}
+
+/// Reads `server_options`, and refuses what HAProxy could take from no server, or would take for something else.
+fn options(text: &str) -> Result<Template, String> {
+    let template = Template::parse(text).map_err(|error| error.to_string())?;
+    let (host, port, name) = ("192.0.2.1", 65_533, "name-of-an-endpoint");
+    let filled =
+        ServerOptions::trusted(&template.fill(host, port, name)).map_err(|error| error.to_string())?;
+    // A place is for a value. Where HAProxy expects an option, whoever registers could name one.
+    if [host, &port.to_string(), name].iter().any(|place| filled.contains(place)) {
+        return Err("`%{host}`, `%{port}` and `%{name}` can be values of options, not options".to_owned());
+    }
+    Ok(template)
+}
+
+/// Names what stands there and does nothing, or not what it may seem to do.
+fn without_effect(
+    section: &Section,
+    raw: &raw::ServiceHaproxy,
+    haproxy: &Haproxy,
+    unknown: &[Line],
+    found: &mut Findings<'_>,
+) {
+    for line in unknown {
+        let keyword = line.as_str().split_ascii_whitespace().next().unwrap_or_default();
+        let remark = format!(
+            "`{keyword}` is no keyword of HAProxy 2.6 to 3.4 known here: written to frontend and backend as it is"
+        );
+        found.warnings.push(section.problem_at("listen", remark));
+    }
+    let shared = !raw.shared_frontend.is_empty();
+    if shared && haproxy.shared_frontend.is_none() {
+        let remark = "has no effect: the top-level `haproxy` section has no `shared_frontend`";
+        found.warnings.push(section.problem_at("shared_frontend", remark));
+    }
+    if matches!(raw.port, Given::Absent) && !(shared && haproxy.shared_frontend.is_some()) {
+        let remark = "there is no `port`: the service has a backend and no frontend";
+        found.warnings.push(section.problem(remark));
+    }
+}
