@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, de::IgnoredAny};
 
-/// A password. `Debug` shows nothing of it, and there is no `Display`.
+/// A password, a key or a token. `Debug` shows nothing of it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Secret(String);
@@ -18,7 +18,7 @@ enum Written {
 }
 
 impl Secret {
-    /// Wraps a password.
+    /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -35,7 +35,7 @@ impl TryFrom<Written> for Secret {
     fn try_from(written: Written) -> Result<Self, Self::Error> {
         match written {
             Written::Text(text) => Ok(Self(text)),
-            Written::Other(IgnoredAny) => Err("a password must be text: put it in quotes"),
+            Written::Other(IgnoredAny) => Err("a secret must be text: put it in quotes"),
         }
     }
 }

@@ -6,8 +6,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
-    raw,
-    secret::Secret,
+    Secret, raw,
     selector::{InvalidSelector, Selector},
 };
 

@@ -91,13 +91,12 @@ mod region;
 mod resolve;
 mod roster;
 mod sdk;
-mod secret;
 mod selector;
 mod slot;
 mod xml;
 
 pub use config::{Deadlines, Ec2Config, InvalidConfig, Keys, RegionConfig};
+pub use discovery_core::Secret;
 pub use member::Member;
 pub use region::Region;
-pub use secret::Secret;
 pub use selector::{Address, InvalidSelector, Selector};

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
+    Secret,
     config::{Deadlines, Ec2Config, InvalidConfig, Keys, RegionConfig},
-    secret::Secret,
     selector::{Address, Selector},
 };
 

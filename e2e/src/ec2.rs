@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::process::Process;
 use crate::{Connection, Dir, Port, Script, binary, wait_until};
 
-/// Longest wait until it answers: Python loads all of moto first.
-const READY: Duration = Duration::from_mins(1);
+/// Longest wait until it answers: Python loads all of moto first, on a machine that may be busy compiling.
+const READY: Duration = Duration::from_mins(3);
 
 /// moto's EC2 API as a child process, with no instances at first, killed on drop.
 ///

@@ -56,9 +56,9 @@ impl Port {
     /// does). Waits, at most three minutes, for another test that has it.
     pub async fn exactly(number: u16) -> Self {
         wait_until(TAKEN, &format!("port {number} to be free"), async || {
-            let mut port = Self::claim(number).ok_or("somebody has it")?;
-            port._hold = Some(hold(number).map_err(|error| error.to_string())?);
-            Ok(port)
+            let port = Self::claim(number).ok_or("somebody has it")?;
+            let hold = hold(number).map_err(|error| error.to_string())?;
+            Ok(Self { _hold: Some(hold), ..port })
         })
         .await
     }

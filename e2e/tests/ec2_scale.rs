@@ -56,6 +56,13 @@ fn instances(numbers: impl Iterator<Item = u16>) -> Vec<Instance> {
     numbers.map(of).collect()
 }
 
+fn sorted(mut addresses: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
+    for addresses in addresses.values_mut() {
+        addresses.sort();
+    }
+    addresses
+}
+
 /// The addresses of each backend in the file, sorted.
 fn served(file: &str) -> BTreeMap<String, Vec<String>> {
     let mut served = BTreeMap::<String, Vec<String>>::new();
@@ -69,8 +76,7 @@ fn served(file: &str) -> BTreeMap<String, Vec<String>> {
             _ => {}
         }
     }
-    served.values_mut().for_each(|addresses| addresses.sort());
-    served
+    sorted(served)
 }
 
 fn expected(instances: &[Instance]) -> BTreeMap<String, Vec<String>> {
@@ -79,8 +85,7 @@ fn expected(instances: &[Instance]) -> BTreeMap<String, Vec<String>> {
         let address = format!("{}:8080", instance.private_ip.as_deref().unwrap());
         expected.entry(instance.tags["role"].replace('r', "s")).or_default().push(address);
     }
-    expected.values_mut().for_each(|addresses| addresses.sort());
-    expected
+    sorted(expected)
 }
 
 #[tokio::test]
