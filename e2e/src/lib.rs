@@ -53,6 +53,7 @@
 //! |---|---|
 //! | `E2E_KEEP` | when set, a failed test leaves its directories (data, configuration, logs) and prints their paths |
 //! | `E2E_ETCD`, `E2E_ETCDCTL`, `E2E_HAPROXY` | the binary to use in place of the one found on the `PATH` |
+//! | `E2E_MOTO_SERVER` | moto's `moto_server`, in place of that of the virtual environment `.venv` |
 //! | `RUST_LOG` | what [`show_logs`] shows |
 
 #![allow(

@@ -188,8 +188,13 @@ async fn clays_configuration_finds_its_instances_and_fails_over_to_the_backups()
     clay.until_serves(&[&blue, &green, &late], &["blue", "green", "late"]).await;
     ec2.terminate_instance(&green.id).await;
     clay.until_serves(&[&blue, &late], &["blue", "late"]).await;
-    let counters = agent.status().output().counters;
-    assert_eq!((counters.writes, counters.reloads), (3, 3), "one for the start, one for each change");
+    // One for the start, one for each change.
+    let counters =
+        wait_until(DEADLINE, "three writes and reloads", async || match agent.status().output().counters {
+            counters if (counters.writes, counters.reloads) == (3, 3) => Ok(counters),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
 
     // One of two: `option redispatch` and `retries` take its requests to the other at once.
     until_primaries_are("UP").await;

@@ -59,11 +59,14 @@ fn refused(change: &[(&str, serde_json::Value)]) -> String {
     }
     match Config::parse(&config.to_string(), None, &Registry::builtin()) {
         Ok(config) => format!("fine: {}", config.warnings()),
-        Err(report) => report
-            .problems()
-            .iter()
-            .map(|problem| format!("{}: {}\n", problem.path, problem.message))
-            .collect(),
+        Err(report) => {
+            let lines =
+                report.problems().iter().map(|problem| format!("{}: {}", problem.path, problem.message));
+            lines.collect::<Vec<_>>().join(
+                "
+",
+            )
+        }
     }
 }
 
