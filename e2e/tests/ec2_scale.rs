@@ -127,6 +127,11 @@ async fn a_hundred_services_over_a_thousand_instances_cost_one_chain_of_pages_an
 
     // It does look: one that is gone is a write and a reload.
     let fewer = instances(1..INSTANCES);
+    wait_until(DEADLINE, "the time between two answers", async || match endpoint.requests() {
+        asked if asked % 2 == 0 => Ok(()),
+        asked => Err(format!("{asked} pages")),
+    })
+    .await;
     endpoint.hold(fewer.clone());
     wait_until(DEADLINE, "the first instance to be gone", async || {
         let text = std::fs::read_to_string(&file).unwrap();
