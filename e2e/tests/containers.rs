@@ -144,3 +144,27 @@ async fn a_container_is_reloaded_through_its_master_socket_and_its_refusals_are_
     assert!(reload().unwrap().success());
     here.until_serves(&green).await;
 }
+
+#[tokio::test]
+async fn no_reload_by_signal_is_lost_however_quickly_they_follow() {
+    const RELOADS: u32 = 10;
+    let idle = Port::free();
+    let haproxy = e2e::Haproxy::start(&format!(
+        "defaults\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nlisten idle\n  bind 127.0.0.1:{idle}\n"
+    ))
+    .await;
+    let dir = Dir::new("signal");
+    let pid = dir.join("pid");
+    fs::write(&pid, haproxy.processes().await.master.to_string()).unwrap();
+    let before = haproxy.reloads().await;
+    for _ in 0..RELOADS {
+        let script = Script::path("deploy/signal.sh");
+        let done = tokio::process::Command::new("sh").arg(script).env("PID", &pid).status().await.unwrap();
+        assert!(done.success());
+    }
+    wait_until(DEADLINE, "the reloads to be done", async || {
+        let reloads = haproxy.reloads().await - before;
+        if reloads == RELOADS { Ok(()) } else { Err(format!("{reloads} reloads")) }
+    })
+    .await;
+}
