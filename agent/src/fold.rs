@@ -64,8 +64,11 @@ pub(crate) fn fold(rules: &Rules, said: Option<&Snapshot>, previous: Option<&Sna
             }
         }
     };
-    let remembered = (said.is_some() && !last_good.is_empty()).then(|| last_good.clone());
-    let remembered = remembered.or_else(|| previous.cloned());
+    // Only what is known is remembered: folding the same answer again must not turn a stand-in into the last good answer.
+    let remembered = match served(last_good.clone()) {
+        Served::Known(known) if !known.is_empty() => Some(known),
+        Served::Known(_) | Served::Unheard(_) => previous.cloned(),
+    };
     if !rules.elect_leader {
         return Folded { served: served(last_good), last_good: remembered, no_leader: None };
     }
@@ -157,6 +160,16 @@ mod tests {
         let folded = fold(&rules, Some(&unreadable), Some(&ports([1])));
         assert_eq!(endpoints(&folded.served), ports([1]).endpoints());
         assert!(matches!(served(&rules, Some(&unreadable), None), Served::Unheard(_)));
+    }
+
+    #[test]
+    fn folding_the_same_answer_again_changes_nothing() {
+        let unreadable = ports([]).with_rejected([Rejection::new("a", "bad")]);
+        let rules = Rules { defaults: ports([9]), ..rules() };
+        for said in [None, Some(&ports([])), Some(&ports([1])), Some(&unreadable)] {
+            let once = fold(&rules, said, None);
+            assert_eq!(fold(&rules, said, once.last_good.as_ref()), once, "{said:?}");
+        }
     }
 
     #[test]
