@@ -85,3 +85,33 @@ async fn live_haproxy_accepts_what_each_renders() {
         }
     }
 }
+
+/// What stands between the fences of the README's configuration.
+fn of_the_readme() -> String {
+    let readme = read("../README.md");
+    let (_, rest) = readme.split_once("```yaml\n").expect("the README has a configuration");
+    rest.split_once("```").expect("it ends").0.to_owned()
+}
+
+#[test]
+fn the_configurations_of_the_readme_and_of_the_containers_are_right() {
+    for (name, text) in
+        [("README.md", of_the_readme()), ("deploy/synapse.yaml", read("../deploy/synapse.yaml"))]
+    {
+        match Config::parse(&text, Some(name), &Registry::builtin()) {
+            Ok(config) => assert!(config.warnings().problems().is_empty(), "{}", config.warnings()),
+            Err(report) => panic!("{report}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn live_haproxy_accepts_the_configuration_of_the_readme() {
+    let config = Config::parse(&of_the_readme(), None, &Registry::builtin());
+    let config = config.unwrap_or_else(|report| panic!("{report}"));
+    let registered = r#"{"web": [{"host": "10.0.1.7", "port": 8080, "name": "i-0a1b"}, {"host": "10.0.1.8", "port": 8080}]}"#;
+    let catalog = Catalog::parse(registered).expect("it is a catalog");
+    if let Err(rejected) = e2e::Haproxy::check(&config.render(&catalog)).await {
+        panic!("{rejected}");
+    }
+}
