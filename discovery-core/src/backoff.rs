@@ -8,7 +8,7 @@ use thiserror::Error;
 /// machines that lost one registry do not come back to it in one instant.
 ///
 /// The default is from half a second to 30 seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Backoff {
     min: Duration,
     max: Duration,

@@ -4,11 +4,14 @@ mod outline;
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
     record::Record,
-    snapshot::{Snapshot, printable},
+    settings::Settings,
+    snapshot::Snapshot,
+    text::{SHOWN, printable},
 };
 
 /// The longest document that is read, in bytes.
@@ -30,12 +33,19 @@ pub(crate) const MAX_BYTES: usize = 64 << 20;
 /// }
 /// ```
 ///
+/// A registry may also say how a service is to be served ([`Settings`]). Then the service is a map:
+///
+/// ```json
+/// {"web": {"endpoints": [], "generators": {"haproxy": {"listen": ["balance leastconn"]}}}}
+/// ```
+///
 /// A text whose first character, white space and comments aside, is `{` or `[` is read as JSON, in which comments (`//`, `#`,
 /// `/* */`) and trailing commas are allowed; any other is read as YAML. A byte order mark is skipped.
 ///
 /// The document is whole or it is refused: bad syntax, a service that is there twice, something else than a list where a list
-/// is expected, no content at all, more than 64 MiB, more than 1,000,000 entries, or in YAML more than 2,000,000 values. One *entry* that is not a valid endpoint is
-/// a [`Rejection`](crate::Rejection) of its service, named by its place (`web[3]`, counted from 0; `[3]` in a bare list), and the rest stands.
+/// is expected, no content at all, more than 64 MiB, more than 1,000,000 entries, or in YAML more than 2,000,000 values. One
+/// *entry* that is not a valid endpoint is a [`Rejection`](crate::Rejection) of its service, named by its place (`web[3]`,
+/// counted from 0; `[3]` in a bare list), and the rest stands; so it is with settings that are none (`web.generators`).
 ///
 /// ```
 /// use discovery_core::Catalog;
@@ -66,7 +76,7 @@ pub struct InvalidCatalog {
 
 impl InvalidCatalog {
     fn new(reason: &str, at: Option<(usize, usize)>) -> Self {
-        Self { reason: printable(reason), at }
+        Self { reason: printable(reason, SHOWN), at }
     }
 
     /// The line, from 1, at which reading stopped.
@@ -90,9 +100,9 @@ impl Catalog {
         Self(Content::Services(services.into_iter().collect()))
     }
 
-    /// A catalog that says this of any service: the bare list.
+    /// A catalog that says this of any service: the bare list, in which there is no place for settings.
     pub fn bare(snapshot: Snapshot) -> Self {
-        Self(Content::Bare(snapshot))
+        Self(Content::Bare(snapshot.with_settings(None)))
     }
 
     /// Reads a document. See [`Catalog`] for what is accepted.
@@ -135,16 +145,28 @@ impl Catalog {
     #[expect(clippy::missing_panics_doc, reason = "what it writes is always JSON")]
     pub fn to_json(&self) -> String {
         let records = |snapshot: &Snapshot| snapshot.into_iter().map(Record::from).collect::<Vec<_>>();
+        let service = |snapshot: &Snapshot| match snapshot.settings() {
+            None => Written::List(records(snapshot)),
+            Some(generators) => Written::Map { endpoints: records(snapshot), generators: generators.clone() },
+        };
         let text = match &self.0 {
             Content::Services(services) => {
                 let services: BTreeMap<_, _> =
-                    services.iter().map(|(name, snapshot)| (name, records(snapshot))).collect();
+                    services.iter().map(|(name, snapshot)| (name, service(snapshot))).collect();
                 serde_json::to_string_pretty(&services)
             }
             Content::Bare(snapshot) => serde_json::to_string_pretty(&records(snapshot)),
         };
         text.expect("maps with text keys, lists, text, whole numbers and booleans are JSON") + "\n"
     }
+}
+
+/// What is written of one service.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written {
+    List(Vec<Record>),
+    Map { endpoints: Vec<Record>, generators: Settings },
 }
 
 /// The first character that is neither white space nor in a comment of JSON or YAML.
@@ -196,6 +218,42 @@ mod tests {
             assert!(catalog.is_bare());
             assert_eq!(catalog.service("anything").map(Snapshot::len), Some(1));
             assert_eq!(catalog.services().count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_service_may_come_with_settings() {
+        let json = r#"{"web":{"endpoints":[{"host":"a","port":1}],"generators":{"haproxy":{"listen":["retries 2"]}}},"x":[]}"#;
+        let yaml = "web:\n  generators: {haproxy: {listen: [retries 2]}}\n  endpoints:\n  - {host: a, port: 1}\nx: {endpoints: []}\n";
+        let expected = Catalog::parse(json).unwrap();
+        assert_eq!(shown(&expected), [r#"web [a:1] settings={"haproxy"}"#, "x []"]);
+        assert_eq!(Catalog::parse(yaml).unwrap(), expected);
+        assert_eq!(Catalog::parse(&expected.to_json()).unwrap(), expected);
+        let bad =
+            Catalog::parse(r#"{"web": {"endpoints": [{"host":"a","port":1}], "generators": [1]}}"#).unwrap();
+        let web = bad.service("web").unwrap();
+        assert_eq!(
+            (web.len(), web.settings(), web.rejected().named()[0].entry()),
+            (1, None, "web.generators")
+        );
+    }
+
+    #[test]
+    fn of_a_map_nothing_may_be_missing_double_or_unknown() {
+        for (text, said) in [
+            ("{\"web\": {}}", "missing field `endpoints`"),
+            (
+                "{\"web\": {\"endpoint\": []}}",
+                "unknown field `endpoint`, expected `endpoints` or `generators`",
+            ),
+            ("{\"web\": {\"endpoints\": [], \"endpoints\": []}}", "duplicate field `endpoints`"),
+            (
+                "{\"web\": {\"endpoints\": {\"endpoints\": []}}}",
+                "invalid type: map, expected a list of endpoints of the service `web`",
+            ),
+        ] {
+            let error = Catalog::parse(text).expect_err(text).to_string();
+            assert!(error.starts_with(said), "{text}: {error}");
         }
     }
 
@@ -322,7 +380,12 @@ mod tests {
             let endpoint = Endpoint::new("db-1.internal".parse().unwrap(), port).unwrap();
             endpoint.with_name(&name).unwrap().with_weight(weight).with_available(available)
         });
-        proptest::collection::vec(endpoint, 0..4).prop_map(Snapshot::new)
+        let settings = proptest::option::of("[^\\p{Cc}]{0,4}");
+        (proptest::collection::vec(endpoint, 0..4), settings).prop_map(|(endpoints, line)| {
+            let json = line.map(|line| serde_json::json!({ "haproxy": { "listen": [line] } }).to_string());
+            let settings = Settings::parse(json.unwrap_or_default().as_bytes()).unwrap();
+            Snapshot::new(endpoints).with_settings(settings)
+        })
     }
 
     proptest! {

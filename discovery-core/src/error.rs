@@ -1,15 +1,16 @@
 //! What a watcher says when it cannot answer.
 
-use std::{borrow::Cow, error::Error, fmt, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 /// A source could not be read, in whole or in part.
 ///
-/// `Display` says what was being done; why it failed is [`Error::source`], and neither repeats the other.
-#[derive(Debug)]
+/// `Display` says what was being done; why it failed is [`Error::source`], and neither repeats the other. Cheap to clone: a
+/// connection that many watchers share is lost for all of them.
+#[derive(Debug, Clone)]
 pub struct WatchError {
     doing: Cow<'static, str>,
     retry: Retry,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// What whoever runs the watcher should do next.
@@ -33,7 +34,7 @@ impl WatchError {
     /// Adds why it failed.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into().into());
         self
     }
 
@@ -84,5 +85,14 @@ mod tests {
         assert_eq!(error.to_string(), "reading the registry");
         assert_eq!(error.chain(), "reading the registry: no route");
         assert_eq!(error.when(), Retry::Backoff);
+    }
+
+    #[test]
+    fn one_loss_is_told_to_many_each_in_its_own_words() {
+        let lost = WatchError::new("connecting to etcd").because("connection refused");
+        for service in ["web", "db"] {
+            let error = WatchError::new(format!("watching {service}")).because(lost.clone());
+            assert_eq!(error.chain(), format!("watching {service}: connecting to etcd: connection refused"));
+        }
     }
 }

@@ -27,7 +27,7 @@
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
-//! | `serde` | [`Record`] and [`Catalog`]: endpoints as JSON or YAML, in nerve's field names | with `file` |
+//! | `serde` | [`Record`] and [`Catalog`]: endpoints as JSON or YAML, in nerve's field names; [`Seconds`] and [`Secret`] for the sections of sources | with `file` |
 //! | `file` | [`File`]: a catalog on disk as a source, read again when it changes | yes |
 //! | `tower` | [`discover`]: a service as a stream of `tower::discover::Change` | no |
 //! | `testing` | [`testing`]: a scripted watcher, and the checks that every watcher must pass | no |
@@ -45,11 +45,16 @@ mod poll;
 #[cfg(feature = "serde")]
 mod record;
 #[cfg(feature = "serde")]
+mod seconds;
+#[cfg(feature = "serde")]
 mod secret;
+mod settings;
+pub mod shared;
 mod snapshot;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 #[cfg(feature = "tower")]
 mod tower;
 pub mod transform;
@@ -68,9 +73,15 @@ pub use poll::{Fetch, Polled};
 #[cfg(feature = "serde")]
 pub use record::{InvalidRecord, Record};
 #[cfg(feature = "serde")]
+pub use seconds::Seconds;
+#[cfg(feature = "serde")]
 pub use secret::Secret;
+#[cfg(feature = "serde")]
+pub use settings::InvalidSettings;
+pub use settings::Settings;
 pub use snapshot::{Diff, Rejected, Rejection, Snapshot, diff};
 pub use supervisor::{Health, Observed, supervise};
+pub use text::printable;
 #[cfg(feature = "tower")]
 pub use tower::{Discover, discover};
 pub use watcher::Watcher;

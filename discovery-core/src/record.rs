@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     endpoint::{Endpoint, InvalidEndpoint},
     host::Host,
-    snapshot::printable,
+    text::{SHOWN, printable},
 };
 
 /// One endpoint in the field names of SmartStack's nerve: what nerve and go-nerve write into a registry, what stands in the
@@ -88,7 +88,7 @@ impl Record {
         }
         // What serde_json says of a wrong type repeats the whole value: cut here, so that nobody keeps or shows a megabyte.
         let record: Self = serde_json::from_slice(json)
-            .map_err(|error| InvalidRecord::Json(printable(&error.to_string())))?;
+            .map_err(|error| InvalidRecord::Json(printable(&error.to_string(), SHOWN)))?;
         Ok(Endpoint::try_from(record)?)
     }
 }

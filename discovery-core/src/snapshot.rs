@@ -6,17 +6,22 @@ use std::{
     sync::Arc,
 };
 
-use crate::endpoint::{Endpoint, Key};
+use crate::{
+    endpoint::{Endpoint, Key},
+    settings::Settings,
+    text::{SHOWN, printable},
+};
 
 /// Everything that a source knows about one service.
 ///
 /// Sorted by key, one endpoint a key, so two sources that know the same things say the same thing, whatever the order they
 /// learned them in. Where a key was seen twice, the available one stays, then the one with the highest id (the newest
-/// registration). Cloning costs two reference counts.
+/// registration). Some registries also say how the service is to be served: [`Settings`]. Cloning costs three reference counts.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     endpoints: Arc<[Endpoint]>,
     rejected: Rejected,
+    settings: Option<Settings>,
 }
 
 /// The entries of a source that could not be understood, and so are not served.
@@ -35,14 +40,12 @@ pub struct Rejection {
 
 /// How many rejections a snapshot names; the rest is counted.
 const NAMED: usize = 100;
-/// How much of an entry's or a reason's text is kept, in characters.
-const SHOWN: usize = 200;
 
 impl Rejection {
     /// Says that `entry` was refused for `reason`. Both may hold what a stranger wrote: control characters are escaped, and
     /// what is too long is cut.
     pub fn new(entry: &str, reason: &(impl fmt::Display + ?Sized)) -> Self {
-        Self { entry: printable(entry), reason: printable(&reason.to_string()) }
+        Self { entry: printable(entry, SHOWN), reason: printable(&reason.to_string(), SHOWN) }
     }
 
     /// Where it stands: a key, a node, a place in a file. Printable, about 200 characters at most.
@@ -54,23 +57,6 @@ impl Rejection {
     pub fn reason(&self) -> &str {
         &self.reason
     }
-}
-
-/// Escapes control characters and cuts what is too long: for text that a stranger wrote.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == SHOWN {
-            shown.push('…');
-            break;
-        }
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
 }
 
 impl Rejected {
@@ -122,7 +108,7 @@ impl Snapshot {
         let mut sorted: Vec<_> = endpoints.into_iter().collect();
         sorted.sort_unstable_by(|a, b| a.cmp_key(b).then_with(|| Self::preferred(a, b)));
         sorted.dedup_by(|later, first| later.cmp_key(first) == Ordering::Equal);
-        Self { endpoints: sorted.into(), rejected: Rejected::default() }
+        Self { endpoints: sorted.into(), rejected: Rejected::default(), settings: None }
     }
 
     /// Which of two registrations of one key comes first, whatever the order they were read in.
@@ -139,6 +125,7 @@ impl Snapshot {
         Self {
             endpoints: self.endpoints.iter().filter(|endpoint| keep(endpoint)).cloned().collect(),
             rejected: self.rejected.clone(),
+            settings: self.settings.clone(),
         }
     }
 
@@ -149,9 +136,20 @@ impl Snapshot {
         self
     }
 
-    /// Takes over what `others` rejected.
-    pub(crate) fn rejected_as_in<'a>(mut self, others: impl IntoIterator<Item = &'a Self>) -> Self {
-        self.rejected = others.into_iter().fold(Rejected::default(), |all, one| all.and(&one.rejected));
+    /// Adds what the source says about how the service is to be served, or takes it away.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Option<Settings>) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Takes over all but the endpoints: everything that `others` rejected, and the settings of the first that has any.
+    pub(crate) fn beside_as_in<'a>(mut self, others: impl IntoIterator<Item = &'a Self>) -> Self {
+        (self.rejected, self.settings) = (Rejected::default(), None);
+        for other in others {
+            self.rejected = self.rejected.and(&other.rejected);
+            self.settings = self.settings.or_else(|| other.settings.clone());
+        }
         self
     }
 
@@ -179,6 +177,11 @@ impl Snapshot {
     pub fn rejected(&self) -> &Rejected {
         &self.rejected
     }
+
+    /// What the source says about how the service is to be served.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.settings.as_ref()
+    }
 }
 
 impl FromIterator<Endpoint> for Snapshot {
@@ -201,6 +204,9 @@ impl fmt::Debug for Snapshot {
         f.debug_list().entries(self.endpoints.iter()).finish()?;
         if self.rejected.total > 0 {
             write!(f, " rejected={}", self.rejected.total)?;
+        }
+        if let Some(settings) = &self.settings {
+            write!(f, " settings={settings:?}")?;
         }
         Ok(())
     }
@@ -276,6 +282,23 @@ mod tests {
             let snapshot: Snapshot = order.into_iter().cloned().collect();
             assert_eq!(snapshot.endpoints(), std::slice::from_ref(&new));
         }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn other_settings_are_another_snapshot_with_the_same_endpoints() {
+        let settings = |text: &[u8]| Settings::parse(text).unwrap();
+        let plain = Snapshot::new([endpoint(1)]);
+        let one = plain.clone().with_settings(settings(br#"{"haproxy": {"server_options": "check"}}"#));
+        let same = plain.clone().with_settings(settings(b"{ \"haproxy\":{\"server_options\":\"check\"} }"));
+        let other =
+            plain.clone().with_settings(settings(br#"{"haproxy": {"server_options": "check"}, "x": 0}"#));
+        assert_eq!(one, same);
+        assert_ne!(one, other);
+        assert_ne!(one, plain);
+        assert!(diff(&one, &other).is_empty());
+        assert_eq!(format!("{one:?}"), r#"[10.0.0.1:1] settings={"haproxy"}"#);
+        assert_eq!(one.with_settings(None), plain);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use crate::{endpoint::Endpoint, snapshot::Snapshot};
 
-/// All endpoints of all sources. Where two know the same key, the earlier source's endpoint stays.
+/// All endpoints of all sources. Where two know the same key, the earlier source's endpoint stays; of their settings those of
+/// the first source that has any.
 pub fn union<'a>(sources: impl IntoIterator<Item = &'a Snapshot>) -> Snapshot {
     let sources: Vec<_> = sources.into_iter().collect();
     if let [only] = sources[..] {
@@ -22,14 +23,17 @@ pub fn union<'a>(sources: impl IntoIterator<Item = &'a Snapshot>) -> Snapshot {
             all.push(endpoint.clone());
         }
     }
-    Snapshot::new(all).rejected_as_in(sources)
+    Snapshot::new(all).beside_as_in(sources)
 }
 
-/// The first source that has anybody; of the rest only what they rejected. Nobody anywhere is an empty snapshot.
+/// The first source that has anybody, with its settings; of the rest only what they rejected. Nobody anywhere is what the first
+/// source says: nobody, and its settings.
 pub fn fallback<'a>(sources: impl IntoIterator<Item = &'a Snapshot>) -> Snapshot {
     let sources: Vec<_> = sources.into_iter().collect();
-    let first = sources.iter().find(|source| !source.is_empty());
-    first.map(|source| (*source).clone()).unwrap_or_default().rejected_as_in(sources)
+    let chosen = sources.iter().find(|source| !source.is_empty()).or(sources.first());
+    let chosen = chosen.map(|source| (*source).clone()).unwrap_or_default();
+    let settings = chosen.settings().cloned();
+    chosen.beside_as_in(sources).with_settings(settings)
 }
 
 /// Only the endpoints that want traffic.
@@ -51,7 +55,7 @@ pub fn with_defaults(discovered: &Snapshot, defaults: &Snapshot, when: Defaults)
     match when {
         _ if defaults.is_empty() => discovered.clone(),
         Defaults::Always => union([discovered, defaults]),
-        Defaults::WhenEmpty if discovered.is_empty() => defaults.clone().rejected_as_in([discovered]),
+        Defaults::WhenEmpty if discovered.is_empty() => defaults.clone().beside_as_in([discovered]),
         Defaults::WhenEmpty => discovered.clone(),
     }
 }
@@ -62,7 +66,7 @@ pub fn with_port(snapshot: &Snapshot, port: NonZeroU16) -> Snapshot {
         return snapshot.clone();
     }
     let moved: Snapshot = snapshot.into_iter().map(|endpoint| endpoint.clone().with_port(port)).collect();
-    moved.rejected_as_in([snapshot])
+    moved.beside_as_in([snapshot])
 }
 
 /// Every endpoint a second time, on this port, as a backup (Clay.io's `server_backup_port`).
@@ -136,7 +140,7 @@ pub fn leader(snapshot: &Snapshot) -> Result<Snapshot, NoLeader> {
         return Err(NoLeader::WithoutId { without, of: snapshot.len() });
     }
     let elected = snapshot.into_iter().min_by_key(|endpoint| endpoint.id()).ok_or(NoLeader::Nobody)?;
-    Ok(Snapshot::new([elected.clone()]).rejected_as_in([snapshot]))
+    Ok(Snapshot::new([elected.clone()]).beside_as_in([snapshot]))
 }
 
 /// What to believe when a source says that nobody is there any more.
@@ -149,7 +153,8 @@ pub enum WhenEmpty {
     Accept,
 }
 
-/// The new snapshot, or what was served before it when the new one is empty and not to be believed.
+/// The new snapshot, or who was served before it when the new one is empty and not to be believed: with the new one's settings,
+/// since those are no less current for that.
 ///
 /// Entries that nobody understands are not "nobody": a snapshot that has only such leaves everybody where they were, whatever
 /// `when` says.
@@ -158,7 +163,7 @@ pub fn last_good(previous: Option<&Snapshot>, new: Snapshot, when: WhenEmpty) ->
         (Some(previous), when)
             if new.is_empty() && (when == WhenEmpty::Keep || new.rejected().total() > 0) =>
         {
-            previous.clone().rejected_as_in([&new])
+            previous.clone().beside_as_in([&new])
         }
         _ => new,
     }
@@ -269,5 +274,81 @@ mod tests {
         assert_eq!(last_good(None, ports([]), WhenEmpty::Keep), ports([]));
         let unreadable = ports([]).with_rejected([Rejection::new("a", "bad")]);
         assert_eq!(last_good(Some(&before), unreadable, WhenEmpty::Accept).endpoints(), before.endpoints());
+    }
+
+    #[cfg(feature = "serde")]
+    mod settings {
+        use super::*;
+        use crate::Settings;
+
+        fn says(retries: u8) -> Option<Settings> {
+            let json = format!(r#"{{"haproxy": {{"listen": ["retries {retries}"]}}}}"#);
+            Settings::parse(json.as_bytes()).unwrap()
+        }
+
+        fn set<const N: usize>(endpoints: [u16; N], retries: u8) -> Snapshot {
+            ports(endpoints).with_settings(says(retries))
+        }
+
+        #[test]
+        fn of_a_union_are_those_of_the_first_source_that_has_any() {
+            assert_eq!(union([&ports([1]), &set([2], 2), &set([3], 3)]), set([1, 2, 3], 2));
+            assert_eq!(union([&set([], 1)]), set([], 1));
+        }
+
+        #[test]
+        fn of_a_fallback_are_those_of_the_chosen_source_even_if_it_has_none() {
+            assert_eq!(fallback([&set([], 1), &set([2], 2), &set([3], 3)]), set([2], 2));
+            assert_eq!(fallback([&set([], 1), &ports([2])]), ports([2]));
+            assert_eq!(fallback([&set([], 1), &set([], 2)]), set([], 1));
+        }
+
+        #[test]
+        fn stay_when_some_are_not_available() {
+            let mixed = Snapshot::new([endpoint(1), endpoint(2).with_available(false)]);
+            assert_eq!(available(&mixed.with_settings(says(1))), set([1], 1));
+        }
+
+        #[test]
+        fn stay_when_defaults_step_in_or_stand_beside() {
+            let defaults = ports([9]);
+            assert_eq!(with_defaults(&set([], 1), &defaults, Defaults::WhenEmpty), set([9], 1));
+            assert_eq!(with_defaults(&set([2], 1), &defaults, Defaults::WhenEmpty), set([2], 1));
+            assert_eq!(with_defaults(&set([2], 1), &defaults, Defaults::Always), set([2, 9], 1));
+            assert_eq!(with_defaults(&set([], 1), &ports([]), Defaults::Always), set([], 1));
+        }
+
+        #[test]
+        fn stay_when_the_port_is_overridden() {
+            assert_eq!(with_port(&set([1], 1), port(80)), set([80], 1));
+            assert_eq!(with_port(&set([80], 1), port(80)), set([80], 1));
+        }
+
+        #[test]
+        fn stay_when_there_are_backups() {
+            let both = with_backups(&set([1], 1), port(90));
+            assert_eq!((both.len(), both.settings()), (2, says(1).as_ref()));
+        }
+
+        #[test]
+        fn stay_when_labels_choose_even_nobody() {
+            let filter = LabelFilter { label: "az".into(), value: "a".into(), condition: Condition::Equals };
+            assert_eq!(labelled(&set([1], 1), &[filter]), set([], 1));
+        }
+
+        #[test]
+        fn stay_when_a_leader_is_elected() {
+            let one = Snapshot::new([endpoint(1).with_id(Some(1)), endpoint(2).with_id(Some(2))]);
+            let led = leader(&one.with_settings(says(1))).unwrap();
+            assert_eq!((led.len(), led.settings()), (1, says(1).as_ref()));
+        }
+
+        #[test]
+        fn are_the_new_ones_where_the_endpoints_are_the_last_good_ones() {
+            let kept = |new: Snapshot| last_good(Some(&set([1], 1)), new, WhenEmpty::Keep);
+            assert_eq!(kept(set([], 2)), set([1], 2));
+            assert_eq!(kept(ports([])), ports([1]));
+            assert_eq!(kept(set([2], 3)), set([2], 3));
+        }
     }
 }

@@ -42,17 +42,20 @@ impl Bucket {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Excess {
     pages: usize,
+    /// The shortest and the longest interval.
     every: Duration,
+    longest: Duration,
     per_second: f64,
 }
 
 impl Excess {
     /// What so many pages each so often come to, if that is too much: pages and interval of one chain after the other.
     pub(crate) fn of(chains: impl IntoIterator<Item = (usize, Duration)>) -> Option<Self> {
-        let none = Self { pages: 0, every: Duration::MAX, per_second: 0.0 };
+        let none = Self { pages: 0, every: Duration::MAX, longest: Duration::ZERO, per_second: 0.0 };
         let sum = chains.into_iter().fold(none, |sum, (pages, every)| Self {
             pages: sum.pages + pages,
             every: sum.every.min(every),
+            longest: sum.longest.max(every),
             per_second: sum.per_second + rate(pages, every),
         });
         (sum.per_second > f64::from(PER_SECOND)).then_some(sum)
@@ -71,12 +74,17 @@ fn rate(pages: usize, every: Duration) -> f64 {
 
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pages, every, per_second } = self;
+        let Self { pages, every, longest, per_second } = self;
         let wanted = if *pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") };
+        let wanted = if every == longest {
+            format!("{wanted} every {every:?}")
+        } else {
+            format!("{wanted}, some every {every:?} and some every {longest:?},")
+        };
         let bearable = per_second / f64::from(PER_SECOND) * every.as_secs_f64();
         write!(
             f,
-            "{wanted} every {every:?} would be {per_second:.1} calls a second; one process makes {PER_SECOND}, of the \
+            "{wanted} would be {per_second:.1} calls a second; one process makes {PER_SECOND}, of the \
              {ACCOUNT_PER_SECOND} that AWS grants an account and region: check_interval should be {} s or more",
             bearable.ceil()
         )
@@ -121,6 +129,11 @@ mod tests {
              region: check_interval should be 2 s or more"
         );
         assert!(Excess::of([(1, seconds(1.5)), (1, seconds(1.5))]).is_some());
+        let mixed = Excess::of([(1, seconds(1.0)), (6, seconds(60.0))]).unwrap().to_string();
+        assert!(
+            mixed.starts_with("7 pages, some every 1s and some every 60s, would be 1.1 calls a second"),
+            "{mixed}"
+        );
         assert!(Excess::of([(1, Duration::ZERO)]).is_some());
     }
 }

@@ -31,20 +31,24 @@ pub(crate) async fn read<D: Describe>(
     deadline: Duration,
 ) -> Result<Listing, Failure> {
     sleep(bucket.take(Instant::now())).await;
-    let all = pages(describe, bucket, filters);
-    timeout(deadline, all).await.unwrap_or_else(|_| Err(Failure::late(deadline)))
+    let mut read = 0;
+    let answer = timeout(deadline, pages(describe, bucket, filters, &mut read)).await;
+    answer.unwrap_or_else(|_| Err(Failure::late(deadline, read)))
 }
 
+/// `read` says how many pages have come until now.
 async fn pages<D: Describe>(
     describe: &mut D,
     bucket: &mut Bucket,
     filters: &Filters,
+    read: &mut usize,
 ) -> Result<Listing, Failure> {
     let mut instances = Vec::new();
     let mut token: Option<String> = None;
     for page in 1.. {
         let answer =
             describe.page(filters, token.as_deref()).await.map_err(|failure| failure.at_page(page))?;
+        *read = page;
         instances.extend(answer.instances);
         if instances.len() > MAX_INSTANCES {
             let text =

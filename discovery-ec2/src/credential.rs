@@ -1,6 +1,6 @@
 //! As whom to ask.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::{
@@ -12,18 +12,30 @@ use tracing::info;
 
 use crate::config::{Keys, RegionConfig};
 
+/// What the log says of where credentials come from. It outlives the clients that are made and dropped while EC2 refuses them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    base: Arc<Mutex<Option<&'static str>>>,
+    role: Arc<Mutex<Option<&'static str>>>,
+}
+
 /// Hands credentials on, and says in the log where they come from: once, and again when that changes. Nothing of what they are
 /// is logged.
 #[derive(Debug)]
 struct Witness {
     provider: SharedCredentialsProvider,
     region: String,
-    told: Mutex<Option<&'static str>>,
+    told: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Witness {
-    fn new(provider: SharedCredentialsProvider, region: String) -> Self {
-        Self { provider, region, told: Mutex::new(None) }
+    fn watch(
+        provider: SharedCredentialsProvider,
+        config: &RegionConfig,
+        told: &Arc<Mutex<Option<&'static str>>>,
+    ) -> SharedCredentialsProvider {
+        let (region, told) = (config.to_string(), Arc::clone(told));
+        SharedCredentialsProvider::new(Self { provider, region, told })
     }
 
     async fn provide(&self) -> provider::Result {
@@ -31,7 +43,7 @@ impl Witness {
         let from = origin(&credentials);
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(from);
         if told != Some(from) {
-            info!(source = "ec2", region = self.region, credentials = from, "credentials found");
+            info!(parent: None, source = "ec2", region = self.region, credentials = from, "credentials found");
         }
         Ok(credentials)
     }
@@ -79,19 +91,23 @@ fn origin(credentials: &Credentials) -> &'static str {
 
 /// Who provides credentials: the keys of the configuration or else whatever the SDK has found, and the role that is assumed
 /// with those.
-pub(crate) async fn provider(sdk: &SdkConfig, config: &RegionConfig) -> Option<SharedCredentialsProvider> {
+pub(crate) async fn provider(
+    sdk: &SdkConfig,
+    config: &RegionConfig,
+    told: &Told,
+) -> Option<SharedCredentialsProvider> {
     let base = match config.keys() {
         Some(keys) => SharedCredentialsProvider::new(written(keys)),
         None => sdk.credentials_provider()?,
     };
-    let base = SharedCredentialsProvider::new(Witness::new(base, config.to_string()));
+    let base = Witness::watch(base, config, &told.base);
     let Some(role) = config.role() else { return Some(base) };
     let mut assume = AssumeRoleProvider::builder(&role.arn).session_name("synapse-rs").configure(sdk);
     if let Some(id) = &role.external_id {
         assume = assume.external_id(id.reveal());
     }
     let assumed = SharedCredentialsProvider::new(assume.build_from_provider(base).await);
-    Some(SharedCredentialsProvider::new(Witness::new(assumed, config.to_string())))
+    Some(Witness::watch(assumed, config, &told.role))
 }
 
 fn written(keys: &Keys) -> Credentials {

@@ -153,7 +153,7 @@ impl<D: Describe> Driver<D> {
         }
         let news = self.roster.failed(topic, failure, now + pause);
         let (region, error) = (&self.region, failure.chain());
-        if throttled && failures.is_power_of_two() {
+        if throttled && (news || failures.is_power_of_two()) {
             let interval = self.pace.interval(every);
             warn!(
                 source = "ec2",

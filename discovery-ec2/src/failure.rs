@@ -2,22 +2,17 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use thiserror::Error;
+use discovery_core::{WatchError, printable};
 
 /// A question that was not answered. Cheap to clone: it is told to every member.
-#[derive(Debug, Clone, Error)]
-#[error("{doing}")]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
-    doing: Arc<str>,
-    #[source]
-    cause: Cause,
     kind: Kind,
+    /// Which page of the answer it was.
+    page: Option<usize>,
+    /// Text, not an error value: what the SDK's errors show needs to be cut down.
+    cause: Arc<str>,
 }
-
-/// Text, not an error value: what the SDK's errors show needs to be cut down.
-#[derive(Debug, Clone, Error)]
-#[error("{0}")]
-struct Cause(Arc<str>);
 
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +29,8 @@ pub(crate) enum Kind {
     Question,
     /// The answer makes no sense.
     Answer,
+    /// The answer has more pages than can be read in time.
+    Large,
 }
 
 impl Kind {
@@ -42,7 +39,7 @@ impl Kind {
         match self {
             Self::Throttled | Self::Unreachable | Self::Refused => true,
             // An EC2 that stumbles over one question may well answer another.
-            Self::Unavailable | Self::Question | Self::Answer => false,
+            Self::Unavailable | Self::Question | Self::Answer | Self::Large => false,
         }
     }
 }
@@ -53,16 +50,12 @@ const SHOWN: usize = 800;
 
 impl Failure {
     pub(crate) fn new(kind: Kind, cause: impl fmt::Display) -> Self {
-        Self {
-            doing: "asking for instances".into(),
-            cause: Cause(printable(&cause.to_string(), SHOWN).into()),
-            kind,
-        }
+        Self { kind, page: None, cause: quoted(&cause.to_string(), SHOWN).into() }
     }
 
     /// What was said, and what can be done about it: however long the one is, the other is not cut.
     pub(crate) fn advised(kind: Kind, text: &str, advice: &str) -> Self {
-        let text = printable(text, QUOTED);
+        let text = quoted(text, QUOTED);
         if advice.is_empty() {
             Self::new(kind, text)
         } else {
@@ -84,23 +77,36 @@ impl Failure {
         Self::advised(kind, &text, advice)
     }
 
-    /// Waited for too long.
-    pub(crate) fn late(within: Duration) -> Self {
-        Self::new(Kind::Unreachable, format_args!("not all of the answer came within {within:?}"))
+    /// Waited for too long, although so many pages have come.
+    pub(crate) fn late(within: Duration, pages: usize) -> Self {
+        if pages == 0 {
+            return Self::new(Kind::Unreachable, format_args!("no answer within {within:?}"));
+        }
+        let text = format!("{pages} pages came within {within:?}, and were not all");
+        Self::advised(Kind::Large, &text, "narrow it by tags or filters, or raise `poll_timeout`")
     }
 
     /// Names the page that was asked for.
     pub(crate) fn at_page(self, page: usize) -> Self {
-        Self { doing: format!("asking for instances, page {page}").into(), ..self }
+        Self { page: Some(page), ..self }
     }
 
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Both parts in one line, for the log.
+    /// What failed, and why.
+    pub(crate) fn error(&self) -> WatchError {
+        let error = match self.page {
+            None => WatchError::new("asking for instances"),
+            Some(page) => WatchError::new(format!("asking for instances, page {page}")),
+        };
+        error.because(self.cause.to_string())
+    }
+
+    /// Both in one line, for the log.
     pub(crate) fn chain(&self) -> String {
-        format!("{}: {}", self.doing, self.cause)
+        self.error().chain()
     }
 }
 
@@ -147,22 +153,20 @@ fn classify(code: Option<&str>, status: u16) -> (Kind, &'static str) {
     }
 }
 
-/// One line without control characters, cut when it is too long: others wrote it.
-fn printable(text: &str, most: usize) -> String {
-    let mut shown = String::new();
-    let words: Vec<_> = text.split_whitespace().collect();
-    for (count, character) in words.join(" ").chars().enumerate() {
-        if count == most {
-            shown.push('…');
-            break;
-        }
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
+/// What EC2 or the SDK says, printable, in one line, and without what was signed.
+fn quoted(text: &str, most: usize) -> String {
+    let words: Vec<_> = unsigned(text).split_whitespace().collect();
+    printable(&words.join(" "), most)
+}
+
+/// What comes before AWS repeats what was signed, which it does when the signature is wrong: the session token is in it, and so
+/// is the header with the key's id.
+fn unsigned(text: &str) -> &str {
+    const REPEATED: [&str; 4] =
+        ["The Canonical String", "The String-to-Sign", "Authorization header", "Authorization="];
+    let end = REPEATED.iter().filter_map(|start| text.find(start)).min();
+    // The SDK's providers repeat a message with its line ends escaped.
+    end.map_or(text, |end| text[..end].trim_end().trim_end_matches("\\n").trim_end_matches('.'))
 }
 
 #[cfg(test)]
@@ -188,6 +192,22 @@ mod tests {
             assert!(failure.chain().contains(says), "{}", failure.chain());
             assert!(failure.chain().starts_with("asking for instances: "), "{}", failure.chain());
         }
+    }
+
+    #[test]
+    fn what_was_signed_is_not_repeated() {
+        let wrong = "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
+                     Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical \
+                     String for this request should have been\n'POST\n/\n\nx-amz-security-token:hunter2\n'";
+        let chain = Failure::from_code(Some("SignatureDoesNotMatch"), Some(wrong), 403).chain();
+        assert!(chain.contains("for details (the secret key is wrong"), "{chain}");
+        assert!(!chain.contains("hunter2") && !chain.contains("Canonical"), "{chain}");
+        let header =
+            "Authorization header requires 'Signature' parameter. Authorization=AWS4-HMAC-SHA256 hunter2";
+        // As it comes from whoever provides credentials: in the middle of a text.
+        let text = format!("assuming the role: IncompleteSignature: {header}");
+        let chain = Failure::advised(Kind::Refused, &text, "what to do").chain();
+        assert!(chain.ends_with("IncompleteSignature: (what to do)"), "{chain}");
     }
 
     #[test]

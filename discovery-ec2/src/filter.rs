@@ -166,6 +166,8 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn filters(written: &[(&str, &[&str])]) -> Filters {
@@ -246,6 +248,46 @@ mod tests {
         let by_name = filters(&[(TAG_KEY, &["role"])]);
         assert!(by_name.covers(&filters(&[("tag:role", &["cache"])])));
         assert!(!by_name.covers(&filters(&[("tag:env", &["x"])])));
+    }
+
+    /// Filters on tags, on all tags' names and on something else, with few names and values, so that they meet.
+    fn any_filters() -> impl Strategy<Value = Filters> {
+        let name = proptest::sample::select(vec!["tag:a", "tag:b", r"tag:c*", TAG_KEY, "vpc-id"]);
+        let values = proptest::collection::btree_set("[ab*]{0,2}", 1..3);
+        proptest::collection::btree_map(name.prop_map(str::to_owned), values, 1..4).prop_map(Filters)
+    }
+
+    fn any_instance() -> impl Strategy<Value = Instance> {
+        let name = proptest::sample::select(vec!["a", "b", "c*", "cd"]);
+        let tags = proptest::collection::btree_map(name.prop_map(str::to_owned), "[ab]{0,2}", 0..4);
+        (tags, proptest::option::of("[ab]{1,2}")).prop_map(|(tags, vpc)| Instance {
+            id: "i-1".to_owned(),
+            vpc,
+            tags,
+            ..Instance::default()
+        })
+    }
+
+    fn wants(filters: &Filters, instance: &Instance) -> bool {
+        let mut known = filters.iter().filter(|(name, _)| *name != STATE);
+        known.all(|(name, values)| Condition::new(name, values).passes(instance))
+    }
+
+    proptest! {
+        #[test]
+        fn one_question_for_many_leaves_out_nobody_whom_any_of_them_wants(
+            all in proptest::collection::vec(any_filters(), 1..5),
+            instances in proptest::collection::vec(any_instance(), 1..20),
+        ) {
+            let question = Filters::superset(&all.iter().collect::<Vec<_>>());
+            prop_assert!(question.values() <= MAX_VALUES);
+            for one in &all {
+                prop_assert!(question.covers(one), "{:?} {:?}", question, one);
+                for instance in &instances {
+                    prop_assert!(!wants(one, instance) || wants(&question, instance), "{:?} {:?}", question, instance);
+                }
+            }
+        }
     }
 
     fn passes(name: &str, values: &[&str], instance: &Instance) -> bool {

@@ -38,7 +38,8 @@
 //!
 //! An instance without the wanted address is listed in [`Snapshot::rejected`](discovery_core::Snapshot::rejected), as is one
 //! whose private DNS name does not exist, when that is the address. A resolver that does not answer, or says of each of several
-//! names that it does not exist, is a failure instead: it takes nobody out.
+//! names that it does not exist, is a failure instead: it takes nobody out. Each name has 5 seconds, and 64 names are looked up
+//! at the same time.
 //!
 //! # What is asked
 //!
@@ -62,15 +63,15 @@
 //! | a call is throttled | the interval doubles, up to eight times what was asked for or ten minutes, and shrinks by a quarter with each answer; the next attempt comes at a random moment within it |
 //! | anything else goes wrong | another attempt at a random moment within a bound that doubles, by the [`Backoff`](discovery_core::Backoff) that the region was made with |
 //! | a page after the first fails, or the answer is cut off or no XML | nothing of the answer is used, and the next attempt starts over |
-//! | throttled, unreachable, refused | every [`Member`] says so after each attempt |
-//! | one question fails for itself: not accepted, an internal error, a malformed answer | its members say so after each attempt; the others go on |
+//! | throttled, unreachable, refused | every [`Member`] says so after each attempt; the questions take turns, so that one which never gets an answer does not keep the others from theirs |
+//! | one question fails for itself: not accepted, an internal error, a malformed answer, too many pages | its members say so after each attempt; the others go on |
 //! | credentials, permission or region are wrong | as above, with what to do; credentials and region are looked for anew by the next attempt |
 //!
 //! # Permissions
 //!
 //! `ec2:DescribeInstances`, which cannot be limited to certain instances; and `sts:AssumeRole` for a role. Where credentials come
-//! from (configuration, environment, profile, web identity token, container, instance metadata, assumed role) is logged, and
-//! nothing else of them.
+//! from (configuration, environment, profile, web identity token, container, instance metadata, assumed role) is logged once, and
+//! nothing else of them. The SDK's own lines, below `info`, name the ids of keys and roles; secrets and tokens are in none.
 //!
 //! TLS is rustls on ring, with the certificates of the operating system. Proxies named in the environment are not used.
 

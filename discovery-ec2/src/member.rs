@@ -16,9 +16,10 @@ use crate::{
     slot::{Answer, Slot},
 };
 
-/// How soon whoever runs a member asks again after a failure. It is the driver that backs off: the next answer of
-/// [`Member::next`] waits for its next success or failure anyway, so a pause here would only delay the good news.
-const AGAIN: Duration = Duration::from_millis(100);
+/// How soon whoever runs a member should ask again after a failure: at once, or as soon as their own minimum allows. It is the
+/// driver that backs off: the next answer of [`Member::next`] waits for its next success or failure anyway, so a pause here
+/// would only delay the good news.
+const AGAIN: Duration = Duration::ZERO;
 
 /// How many names are looked up at the same time.
 const LOOKUPS: usize = 16;
@@ -30,7 +31,7 @@ const LOOKUPS: usize = 16;
 ///
 /// # Errors
 ///
-/// [`Retry::After`] when EC2 gave no answer: once after each attempt, which the driver paces. [`Retry::Backoff`] when a name
+/// [`Retry::After`] zero when EC2 gave no answer: once after each attempt, which the driver paces. [`Retry::Backoff`] when a name
 /// could not be looked up ([`Address::PrivateDns`]): the same answer's names are looked up again when `next` is called again.
 /// [`Retry::Never`] when the driver was dropped.
 pub struct Member {
@@ -41,6 +42,7 @@ pub struct Member {
     doing: Arc<str>,
     slot: watch::Receiver<Slot>,
     driver: mpsc::UnboundedSender<Command>,
+    resolver: System,
     /// Numbers of the last answer and the last failure that were told.
     answers: u64,
     failures: u64,
@@ -60,9 +62,10 @@ impl Member {
         region: &str,
         slot: watch::Receiver<Slot>,
         driver: mpsc::UnboundedSender<Command>,
+        resolver: System,
     ) -> Self {
         let doing = format!("finding {selector} ({region})").into();
-        Self { id, selector, port, doing, slot, driver, answers: 0, failures: 0 }
+        Self { id, selector, port, doing, slot, driver, resolver, answers: 0, failures: 0 }
     }
 
     /// What it looks for.
@@ -81,7 +84,7 @@ impl Member {
             return Some(News::Answer(number, Arc::clone(answer)));
         }
         let (number, failure) = slot.failure().filter(|(number, _)| *number != self.failures)?;
-        let error = WatchError::new(self.doing.to_string()).because(failure.clone());
+        let error = WatchError::new(self.doing.to_string()).because(failure.error());
         Some(News::Failure(number, error.retry(Retry::After(AGAIN))))
     }
 
@@ -157,7 +160,7 @@ impl Watcher for Member {
     async fn next(&mut self) -> Result<Snapshot, WatchError> {
         match self.wait().await? {
             News::Answer(number, answer) => {
-                let snapshot = snapshot(&answer, &self.selector, self.port, &System).await;
+                let snapshot = snapshot(&answer, &self.selector, self.port, &self.resolver).await;
                 // An answer whose names could not be looked up stays unread: the next call tries again.
                 let snapshot = snapshot.map_err(|error| self.error().because(error))?;
                 self.answers = number;
@@ -226,8 +229,9 @@ mod tests {
     #[tokio::test]
     async fn another_order_is_the_same_snapshot() {
         let selector = selector(Address::PrivateIp);
-        let forwards = snapshot(&answer((1..=9).map(instance)), &selector, PORT, &System).await.unwrap();
-        let backwards = snapshot(&answer((1..=9).rev().map(instance)), &selector, PORT, &System).await;
+        let forwards =
+            snapshot(&answer((1..=9).map(instance)), &selector, PORT, &System::new()).await.unwrap();
+        let backwards = snapshot(&answer((1..=9).rev().map(instance)), &selector, PORT, &System::new()).await;
         assert_eq!(forwards.len(), 9);
         assert_eq!(backwards.unwrap(), forwards);
     }
@@ -235,14 +239,17 @@ mod tests {
     #[tokio::test]
     async fn an_instance_that_two_pages_have_is_one_endpoint() {
         let twice = answer([instance(1), instance(2), instance(1)]);
-        assert_eq!(snapshot(&twice, &selector(Address::PrivateIp), PORT, &System).await.unwrap().len(), 2);
+        assert_eq!(
+            snapshot(&twice, &selector(Address::PrivateIp), PORT, &System::new()).await.unwrap().len(),
+            2
+        );
     }
 
     #[tokio::test]
     async fn an_instance_without_the_wanted_address_is_counted_and_the_others_serve() {
         let public = Instance { public_ip: Some("1.2.3.4".to_owned()), ..instance(2) };
         let both = answer([instance(1), public]);
-        let found = snapshot(&both, &selector(Address::PublicIp), PORT, &System).await.unwrap();
+        let found = snapshot(&both, &selector(Address::PublicIp), PORT, &System::new()).await.unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found.rejected().named(), [Rejection::new("i-1", "has no public_ip")]);
     }

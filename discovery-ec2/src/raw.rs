@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use discovery_core::Seconds;
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
@@ -105,23 +106,11 @@ impl TryFrom<OneOrMore> for Values {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(try_from = "f64")]
-struct Seconds(Duration);
-
-impl TryFrom<f64> for Seconds {
-    type Error = &'static str;
-
-    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
-        Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| "not a number of seconds")
-    }
-}
-
 impl TryFrom<Section> for Ec2Config {
     type Error = InvalidConfig;
 
     fn try_from(section: Section) -> Result<Self, InvalidConfig> {
-        let every = section.check_interval.as_ref().map_or(INTERVAL, |Seconds(every)| *every);
+        let every = section.check_interval.map_or(INTERVAL, Seconds::get);
         let address = section.address;
         let region = section.region()?;
         let selector = section.selector()?.with_address(address);
@@ -180,14 +169,12 @@ impl Section {
             None if self.external_id.is_some() => return Err(InvalidConfig::ExternalIdAlone),
             None => {}
         }
-        let or = |written: &Option<Seconds>, default| {
-            written.as_ref().map_or(default, |Seconds(seconds)| *seconds)
-        };
+        let or = |written: Option<Seconds>, default| written.map_or(default, Seconds::get);
         let default = Deadlines::default();
         config.with_deadlines(Deadlines {
-            connect: or(&self.connect_timeout, default.connect),
-            request: or(&self.request_timeout, default.request),
-            poll: or(&self.poll_timeout, default.poll),
+            connect: or(self.connect_timeout, default.connect),
+            request: or(self.request_timeout, default.request),
+            poll: or(self.poll_timeout, default.poll),
         })
     }
 }

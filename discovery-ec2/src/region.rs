@@ -18,6 +18,7 @@ use crate::{
     describe::Describe,
     driver::Driver,
     member::Member,
+    resolve::System,
     roster::{Command, MemberId, Wanted},
     sdk::Sdk,
     selector::Selector,
@@ -38,6 +39,7 @@ struct Shared {
     /// For error messages: `EC2 in us-east-1`.
     name: String,
     next: AtomicU64,
+    resolver: System,
 }
 
 impl Region {
@@ -59,7 +61,7 @@ impl Region {
         backoff: Backoff,
     ) -> (Self, impl Future<Output = ()> + Send + use<D>) {
         let (driver, commands) = mpsc::unbounded_channel();
-        let shared = Shared { name: name.clone(), next: AtomicU64::new(0) };
+        let shared = Shared { name: name.clone(), next: AtomicU64::new(0), resolver: System::new() };
         // Made when it is polled: only then is there a runtime that tells the time.
         let run = async move { Driver::new(describe, name, backoff, deadline, commands).run().await };
         (Self { driver, shared: Arc::new(shared) }, run)
@@ -76,7 +78,8 @@ impl Region {
         };
         // Without a driver the slot is dropped here, which is how the member learns of it.
         let _ = self.driver.send(Command::Join { id, wanted, slot });
-        Member::new(id, selector, port, &self.shared.name, seen, self.driver.clone())
+        let resolver = self.shared.resolver.clone();
+        Member::new(id, selector, port, &self.shared.name, seen, self.driver.clone(), resolver)
     }
 }
 

@@ -1,12 +1,23 @@
 //! Names of instances, resolved by this machine.
 
-use std::{future::Future, io, net::IpAddr, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 /// How long one name may take.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How many names of all services of a region are looked up at the same time. Each has one of the threads that tokio keeps for
+/// what blocks (512 by default), and keeps it for as long as the operating system tries, whoever still waits: a resolver that is
+/// gone must not take them all, for other work needs some.
+const LOOKUPS: usize = 64;
 
 /// Looks names up.
 pub(crate) trait Resolve: Send + Sync {
@@ -14,13 +25,37 @@ pub(crate) trait Resolve: Send + Sync {
     fn lookup(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send;
 }
 
-/// The resolver of this machine's operating system.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct System;
+/// The resolver of this machine's operating system. Clones share one bound.
+#[derive(Debug, Clone)]
+pub(crate) struct System {
+    free: Arc<Semaphore>,
+}
+
+impl System {
+    pub(crate) fn new() -> Self {
+        Self { free: Arc::new(Semaphore::new(LOOKUPS)) }
+    }
+
+    /// Does something that blocks, when there is a thread for it.
+    async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(io::Error::other)?;
+        let work = move || {
+            // Given back when the thread is, not when nobody waits any more.
+            let _permit = permit;
+            work()
+        };
+        spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+}
 
 impl Resolve for System {
     async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+        let name = name.to_owned();
+        self.block(move || Ok((name.as_str(), 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
+            .await
     }
 }
 
@@ -77,6 +112,8 @@ fn says_no(error: &io::Error) -> bool {
 pub(crate) mod tests {
     use std::{collections::BTreeMap, sync::Mutex};
 
+    use futures_util::FutureExt;
+
     use super::*;
 
     /// Knows some names; `Err` is what it says of one.
@@ -121,6 +158,24 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn this_machine_knows_itself() {
-        assert!(resolve(&System, "localhost").await.unwrap().is_loopback());
+        assert!(resolve(&System::new(), "localhost").await.unwrap().is_loopback());
+    }
+
+    #[tokio::test]
+    async fn lookups_that_nobody_waits_for_any_more_count_until_they_are_over() {
+        let system = System::new();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let ended = Arc::new(Mutex::new(ended));
+        for _ in 0..LOOKUPS {
+            let ended = Arc::clone(&ended);
+            let stuck = system.block(move || ended.lock().unwrap().recv().map_err(io::Error::other));
+            // Begun, and given up.
+            assert!(stuck.now_or_never().is_none());
+        }
+        let mut next = std::pin::pin!(system.block(|| Ok("done")));
+        assert!((&mut next).now_or_never().is_none());
+        assert_eq!(system.free.available_permits(), 0);
+        end.send(()).unwrap();
+        assert_eq!(timeout(DEADLINE, next).await.expect("a thread that is free").unwrap(), "done");
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, Kind},
     filter::Filters,
     slot::{Answer, Slot},
 };
@@ -65,6 +65,8 @@ pub(crate) struct Group {
     last: Option<(Arc<Answer>, usize)>,
     /// How often in a row this question failed for reasons of its own.
     pub(crate) failures: u32,
+    /// The last of these reasons.
+    trouble: Option<Kind>,
 }
 
 impl Group {
@@ -105,6 +107,10 @@ impl Roster {
                     group.members.remove(&id);
                     if group.members.is_empty() {
                         self.groups.remove(&topic);
+                        if self.down.is_some() {
+                            // It may have been the one that would have noticed the end of it first.
+                            self.hasten(now);
+                        }
                     }
                 }
             }
@@ -119,6 +125,7 @@ impl Roster {
             asked: None,
             last: None,
             failures: 0,
+            trouble: None,
         });
         let known = group.last.as_ref().map(|(answer, _)| answer).filter(|answer| {
             answer.filters.covers(&wanted.filters)
@@ -164,13 +171,11 @@ impl Roster {
         let now = Instant::now();
         if self.down.take().is_some() {
             // Everybody was told of the failure, so everybody is to hear that it is over.
-            for group in self.groups.values_mut() {
-                group.due = now;
-            }
+            self.hasten(now);
         }
         let Some(group) = self.groups.get_mut(topic) else { return };
         let answer = Arc::new(answer);
-        (group.due, group.failures) = (due, 0);
+        (group.due, group.failures, group.trouble) = (due, 0, None);
         let mut missed = false;
         for member in group.members.values() {
             if answer.filters.covers(&member.wanted.filters) {
@@ -185,20 +190,32 @@ impl Roster {
         }
     }
 
-    /// Tells the members of one question, or everybody, that it failed. Returns whether that is news.
+    /// Tells the members of one question, or everybody, that it failed. Returns whether that is news: the first failure, or one
+    /// of another kind than the last.
     pub(crate) fn failed(&mut self, topic: &Topic, failure: &Failure, due: Instant) -> bool {
-        if failure.kind().concerns_all() {
-            let news = self.down.replace(failure.clone()).is_none();
+        let kind = failure.kind();
+        if let Some(group) = self.groups.get_mut(topic) {
+            // Whomever it concerns: the others have their turn before the same question is asked again. It may be the only one
+            // that fails.
+            group.due = due;
+        }
+        if kind.concerns_all() {
             for group in self.groups.values_mut() {
                 group.fail(failure);
             }
-            return news;
+            return self.down.replace(failure.clone()).is_none_or(|last| last.kind() != kind);
         }
         let Some(group) = self.groups.get_mut(topic) else { return false };
         group.fail(failure);
         group.failures = group.failures.saturating_add(1);
-        group.due = due;
-        group.failures == 1
+        group.trouble.replace(kind) != Some(kind)
+    }
+
+    /// Asks every question as soon as possible.
+    fn hasten(&mut self, now: Instant) {
+        for group in self.groups.values_mut() {
+            group.due = group.due.min(now);
+        }
     }
 
     /// Pages and interval of each question that was answered.
@@ -253,5 +270,18 @@ mod tests {
         }
         assert_eq!(roster.size(), (0, 0));
         assert!(roster.next().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_news_when_it_is_the_first_or_of_another_kind() {
+        let mut roster = Roster::default();
+        let _seen = join(&mut roster, 1, wanted("web", false));
+        let mut news = |kind| {
+            let failure = Failure::new(kind, "broken for a test");
+            roster.failed(&Topic::Shared, &failure, Instant::now())
+        };
+        let kinds = [Kind::Unreachable, Kind::Unreachable, Kind::Refused, Kind::Throttled, Kind::Throttled];
+        assert_eq!(kinds.map(&mut news), [true, false, true, true, false]);
+        assert_eq!([Kind::Answer, Kind::Answer, Kind::Question].map(news), [true, false, true]);
     }
 }

@@ -16,7 +16,7 @@ use aws_smithy_http_client::{
 
 use crate::{
     config::RegionConfig,
-    credential,
+    credential::{self, Told},
     describe::{Describe, Instance, Page},
     failure::{Failure, Kind},
     filter::Filters,
@@ -31,11 +31,12 @@ const PAGE: i32 = 1000;
 pub(crate) struct Sdk {
     config: RegionConfig,
     client: Option<Client>,
+    told: Told,
 }
 
 impl Sdk {
     pub(crate) fn new(config: RegionConfig) -> Self {
-        Self { config, client: None }
+        Self { config, client: None, told: Told::default() }
     }
 }
 
@@ -43,7 +44,7 @@ impl Describe for Sdk {
     async fn page(&mut self, filters: &Filters, token: Option<&str>) -> Result<Page, Failure> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => connect(&self.config).await?,
+            None => connect(&self.config, &self.told).await?,
         };
         let filters = filters.iter().map(|(name, values)| {
             Filter::builder().name(name).set_values(Some(values.iter().cloned().collect())).build()
@@ -62,7 +63,7 @@ impl Describe for Sdk {
 }
 
 /// Finds region and credentials. Without a region of the configuration's this may ask the instance's metadata.
-async fn connect(config: &RegionConfig) -> Result<Client, Failure> {
+async fn connect(config: &RegionConfig, told: &Told) -> Result<Client, Failure> {
     let deadlines = config.deadlines();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(deadlines.connect)
@@ -82,7 +83,7 @@ async fn connect(config: &RegionConfig) -> Result<Client, Failure> {
         let text = "no region is known: set `aws_region`, or AWS_REGION in the environment";
         return Err(Failure::new(Kind::Refused, text));
     }
-    let provider = credential::provider(&sdk, config).await;
+    let provider = credential::provider(&sdk, config, told).await;
     // The driver asks again, and it alone: the SDK's retries would be calls that nobody counts.
     let mut builder = aws_sdk_ec2::config::Builder::from(&sdk)
         .retry_config(RetryConfig::disabled())

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use discovery_core::Backoff;
+use discovery_core::{Backoff, shared::Slot};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
     pace::Pace,
     prefix::Prefix,
     roster::{Command, MemberId},
-    slot::Slot,
 };
 
 /// A handle on one connection to one etcd cluster. Cloning it costs two reference counts and opens nothing.

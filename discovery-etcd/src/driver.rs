@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use discovery_core::Backoff;
+use discovery_core::{
+    Backoff,
+    shared::{Next, Rounds},
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
@@ -16,7 +19,6 @@ use crate::{
     generation::{self, End},
     pace::Pace,
     roster::{Command, Roster},
-    round::{Next, Rounds},
     session,
 };
 
@@ -69,7 +71,7 @@ impl Driver {
                             self.note(address, &failure);
                             self.roster.lose(&failure);
                             // One on which nothing was heard is no better than none.
-                            (self.roster.heard().then(|| since.elapsed()), failure)
+                            (self.roster.outage.heard().then(|| since.elapsed()), failure)
                         }
                     }
                 }
@@ -96,7 +98,7 @@ impl Driver {
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(work);
         loop {
-            let due = self.roster.overdue();
+            let due = self.roster.outage.due();
             tokio::select! {
                 done = &mut work => return Some(done),
                 // Members hold senders, so there is always somebody who could still send.

@@ -1,23 +1,20 @@
 //! Why something failed, and whom it concerns.
 
-use std::{error::Error, sync::Arc};
+use std::{borrow::Cow, error::Error, time::Duration};
 
-use thiserror::Error;
+use discovery_core::{Retry, WatchError};
+
+/// How soon whoever runs a member should ask again after the connection was lost: at once, or as soon as their own minimum
+/// allows. It is the driver that backs off then: the member's next answer waits for its next success or failure anyway, so a
+/// pause would only delay the good news.
+const AGAIN: Duration = Duration::ZERO;
 
 /// Something failed. Cheap to clone: a lost connection is told to every member.
-#[derive(Debug, Clone, Error)]
-#[error("{doing}")]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
-    doing: Arc<str>,
-    #[source]
-    cause: Cause,
+    error: WatchError,
     kind: Kind,
 }
-
-/// Text, not an error value: what the client's errors show needs to be cut down, see [`describe`].
-#[derive(Debug, Clone, Error)]
-#[error("{0}")]
-struct Cause(Arc<str>);
 
 /// Whom a failure concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +34,13 @@ pub(crate) enum Kind {
 }
 
 impl Failure {
-    pub(crate) fn new(kind: Kind, doing: impl Into<Arc<str>>, cause: impl Into<Arc<str>>) -> Self {
-        Self { doing: doing.into(), cause: Cause(cause.into()), kind }
+    /// The cause is text, not an error value: what the client's errors show needs to be cut down, see [`describe`].
+    pub(crate) fn new(kind: Kind, doing: impl Into<Cow<'static, str>>, cause: impl Into<String>) -> Self {
+        Self { error: WatchError::new(doing).because(cause.into()), kind }
     }
 
     /// From an error of the client's.
-    pub(crate) fn from_client(doing: impl Into<Arc<str>>, error: &etcd_client::Error) -> Self {
+    pub(crate) fn from_client(doing: impl Into<Cow<'static, str>>, error: &etcd_client::Error) -> Self {
         Self::new(classify(error), doing, describe(error))
     }
 
@@ -68,9 +66,20 @@ impl Failure {
         Self { kind: Kind::Prefix, ..self }
     }
 
-    /// Both parts in one line, for the log.
+    /// What members are told, and when they should ask again.
+    pub(crate) fn told(&self) -> WatchError {
+        let retry = match self.kind {
+            Kind::Prefix => Retry::Backoff,
+            Kind::Connection | Kind::Slow | Kind::Token | Kind::TooLong | Kind::Compacted => {
+                Retry::After(AGAIN)
+            }
+        };
+        self.error.clone().retry(retry)
+    }
+
+    /// Both in one line, for the log.
     pub(crate) fn chain(&self) -> String {
-        format!("{}: {}", self.doing, self.cause)
+        self.error.chain()
     }
 }
 

@@ -15,12 +15,13 @@ use tracing::{debug, info, warn};
 
 use crate::{
     failure::{Failure, Kind},
+    known::MAX_KEYS,
     listing::{self, Consistency, Listing},
     prefix::Prefix,
     request::{self, Request},
-    roster::{Command, GRACE, MemberId, Phase, Roster, Todo},
+    roster::{Command, MemberId, Roster, Todo},
     session::Session,
-    slot::{MAX_KEYS, Slot},
+    tracked::Phase,
     watch::{self, Event, Facts, NO_ID, Verdict},
 };
 
@@ -28,6 +29,8 @@ use crate::{
 const LISTINGS: usize = 16;
 /// How many prefixes are checked at a time. Each check takes two seconds at least, so that is eight a second.
 const CHECKS: usize = 16;
+/// How long a listing that failed as if the connection had is held back, for the stream to say whether it has.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ pub(crate) async fn run(
     let mut generation = Generation::new(roster, kv, out, first, request);
     generation.begin();
     loop {
-        let overdue = generation.roster.overdue();
+        let overdue = generation.roster.outage.due();
         let outcome = tokio::select! {
             message = responses.message() => match message {
                 Ok(Some(message)) => generation.message(&message),
@@ -216,7 +219,7 @@ impl<'a> Generation<'a> {
                 self.listings.push(Box::pin(async move {
                     let result = listing::list(kv, &prefix, Consistency::Linearizable, within).await;
                     if result.as_ref().is_err_and(|failure| failure.kind() == Kind::Connection) {
-                        // If that is the connection's end, the stream says so, and the prefix is listed on the next one.
+                        // If it has, the prefix is listed on the next one.
                         sleep(GRACE).await;
                     }
                     Listed { member: id, purpose: Purpose::Begin, result }
@@ -234,12 +237,12 @@ impl<'a> Generation<'a> {
             Err(failure) => match (purpose, failure.kind()) {
                 (_, Kind::Token) => return Err(failure),
                 (_, Kind::Prefix) => {
-                    self.roster.hear();
-                    self.refuse(id, failure);
+                    self.roster.outage.hear();
+                    self.refuse(id, &failure);
                     return Ok(());
                 }
                 (Purpose::Begin, _) => {
-                    self.refuse(id, failure.of_prefix());
+                    self.refuse(id, &failure.of_prefix());
                     return Ok(());
                 }
                 // The watch is as good as it was.
@@ -250,21 +253,16 @@ impl<'a> Generation<'a> {
                 }
             },
         };
-        self.roster.hear();
-        let Some(member) = self.roster.members.get_mut(&id) else { return Ok(()) };
+        self.roster.outage.hear();
         match (purpose, member.phase) {
             (Purpose::Begin, Phase::Listing) => {
-                member.revision = Some(listing.revision);
-                member.slot.send_modify(|slot| {
-                    slot.install(listing.entries);
-                });
-                self.watch(id, listing.revision + 1, false);
+                let start = listing.revision + 1;
+                member.install(listing);
+                self.watch(id, start, false);
             }
             // Only what the watch had time to say, and did not, was missed: a prefix that has changed since is checked another time.
             (Purpose::Check, Phase::Watching { .. }) if member.revision <= Some(listing.revision) => {
-                member.revision = Some(listing.revision);
-                let mut missed = 0;
-                member.slot.send_modify(|slot| missed = slot.install(listing.entries));
+                let missed = member.install(listing);
                 if missed > 0 {
                     warn!(source = "etcd", prefix = %member.prefix, missed, "the watch had missed changes");
                 }
@@ -276,32 +274,22 @@ impl<'a> Generation<'a> {
     }
 
     /// One prefix cannot be read, or not be watched; it is tried again when its member asks for it.
-    fn refuse(&mut self, id: MemberId, failure: Failure) {
+    fn refuse(&mut self, id: MemberId, failure: &Failure) {
         let Some(member) = self.roster.members.get_mut(&id) else { return };
-        let phase = std::mem::replace(&mut member.phase, Phase::Failed);
-        member.revision = None;
-        member.slot.send_modify(|slot| slot.fail(failure));
-        if let Phase::Watching { watch } | Phase::Creating { watch, .. } = phase {
+        if let Some(watch) = member.refuse(failure) {
             self.cancel(watch);
         }
     }
 
     fn message(&mut self, message: &WatchResponse) -> Result<(), Failure> {
-        let facts = Facts {
-            id: message.watch_id(),
-            created: message.created(),
-            canceled: message.canceled(),
-            compact_revision: message.compact_revision(),
-            revision: message.header().map_or(0, etcd_client::ResponseHeader::revision),
-            reason: message.cancel_reason().to_owned(),
-        };
+        let facts = Facts::of(message);
         let watch = if facts.created { self.answered(facts.id)? } else { facts.id };
         if facts.created && self.beat.asked == Some(watch) {
             return self.alive(watch, &facts);
         }
         // A watch that we have cancelled may still have had something to say.
         let Some(&id) = self.watches.get(&watch) else { return Ok(()) };
-        self.roster.hear();
+        self.roster.outage.hear();
         let Some(member) = self.roster.members.get_mut(&id) else { return Ok(()) };
         let (start, resumed) = match member.phase {
             Phase::Creating { start, resumed, .. } => (start, resumed),
@@ -312,7 +300,7 @@ impl<'a> Generation<'a> {
                 member.phase = Phase::Watching { watch };
                 // Who was listed just now has been told so.
                 if resumed {
-                    member.slot.send_modify(Slot::confirm);
+                    member.confirm();
                 }
             }
             Verdict::Events => {
@@ -324,15 +312,8 @@ impl<'a> Generation<'a> {
                 });
                 let seen = member.revision.unwrap_or(0);
                 let (changes, newest) = watch::changes(events, &member.prefix, seen);
-                member.revision = Some(newest);
-                let mut keys = 0;
-                member.slot.send_if_modified(|slot| {
-                    let news = slot.apply(changes);
-                    keys = slot.keys();
-                    news
-                });
-                if keys > MAX_KEYS {
-                    self.refuse(id, listing::too_many("watching"));
+                if member.apply(changes, newest) > MAX_KEYS {
+                    self.refuse(id, &listing::too_many("watching"));
                 }
             }
             Verdict::Relist(reason) => {
@@ -344,7 +325,7 @@ impl<'a> Generation<'a> {
             Verdict::Refused(Kind::Token, reason) => {
                 return Err(Failure::new(Kind::Token, "watching", reason));
             }
-            Verdict::Refused(_, reason) => self.refuse(id, Failure::new(Kind::Prefix, "watching", reason)),
+            Verdict::Refused(_, reason) => self.refuse(id, &Failure::new(Kind::Prefix, "watching", reason)),
         }
         Ok(())
     }
@@ -373,12 +354,12 @@ impl<'a> Generation<'a> {
         let mut watched = false;
         for member in self.roster.members.values() {
             if let Phase::Watching { .. } = member.phase {
-                member.slot.send_modify(Slot::confirm);
+                member.confirm();
                 watched = true;
             }
         }
         if watched {
-            self.roster.hear();
+            self.roster.outage.hear();
         }
         Ok(())
     }

@@ -78,6 +78,7 @@ mod driver;
 mod entry;
 mod failure;
 mod generation;
+mod known;
 mod listing;
 mod member;
 mod pace;
@@ -86,11 +87,10 @@ mod raw;
 mod request;
 mod roster;
 mod rota;
-mod round;
 #[cfg(test)]
 mod scripted;
 mod session;
-mod slot;
+mod tracked;
 mod watch;
 
 pub use address::{Address, InvalidAddress};

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use crate::{
     entry,
     failure::{Failure, Kind},
+    known::{Entries, MAX_KEYS},
     prefix::Prefix,
     session::answer,
-    slot::{Entries, MAX_KEYS},
     watch,
 };
 

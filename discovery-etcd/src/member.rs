@@ -1,22 +1,19 @@
 //! One prefix as a source.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::fmt;
 
 use async_trait::async_trait;
-use discovery_core::{Retry, Snapshot, WatchError, Watcher};
+use discovery_core::{
+    Snapshot, WatchError, Watcher,
+    shared::{Slot, View},
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    failure::Kind,
+    known::Known,
     prefix::Prefix,
     roster::{Command, MemberId},
-    slot::Slot,
 };
-
-/// How soon whoever runs a member should ask again after the connection was lost: at once, or as soon as their own minimum
-/// allows. It is the driver that backs off then: the next answer of [`Member::next`] waits for its next success or failure
-/// anyway, so a pause would only delay the good news.
-const AGAIN: Duration = Duration::ZERO;
 
 /// The endpoints below one prefix, as a [`Watcher`].
 ///
@@ -27,37 +24,18 @@ const AGAIN: Duration = Duration::ZERO;
 ///
 /// # Errors
 ///
-/// [`Retry::After`] zero when no member of the cluster could be reached: once after each round of attempts, which the driver
-/// paces. [`Retry::Backoff`] when this prefix alone cannot be read, for want of permission, say, or because it is too large or
-/// the network too slow: it is tried again when `next` is called again. [`Retry::Never`] when the driver was dropped.
+/// [`Retry::After`](discovery_core::Retry::After) zero when no member of the cluster could be reached: once after each round of
+/// attempts, which the driver paces. [`Retry::Backoff`](discovery_core::Retry::Backoff) when this prefix alone cannot be read, for
+/// want of permission, say, or because it is too large or the network too slow: it is tried again when `next` is called again.
+/// [`Retry::Never`](discovery_core::Retry::Never) when the driver was dropped.
 pub struct Member {
     id: MemberId,
     prefix: Prefix,
-    /// "watching PREFIX in etcd (ENDPOINTS)"
-    doing: Arc<str>,
-    slot: watch::Receiver<Slot>,
+    view: View<Known>,
     driver: mpsc::UnboundedSender<Command>,
-    seen: Seen,
-    /// The last answer, for when it is to be repeated.
-    last: Snapshot,
-}
-
-/// What of the slot was told already.
-#[derive(Debug, Default)]
-struct Seen {
-    version: u64,
-    confirmed: u64,
-    failures: u64,
     /// The last answer was an error. Whether the driver will try again by itself depends on what happened before and since; it
     /// knows, so it is asked each time.
     ask_again: bool,
-}
-
-/// What there is to tell.
-enum News {
-    Changed { snapshot: Snapshot, version: u64, confirmed: u64 },
-    StillSo { confirmed: u64 },
-    Failed { error: WatchError, failures: u64 },
 }
 
 impl Member {
@@ -65,73 +43,31 @@ impl Member {
         id: MemberId,
         prefix: Prefix,
         endpoints: &str,
-        slot: watch::Receiver<Slot>,
+        slot: watch::Receiver<Slot<Known>>,
         driver: mpsc::UnboundedSender<Command>,
     ) -> Self {
-        let doing = format!("watching {prefix} in etcd ({endpoints})").into();
-        Self { id, prefix, doing, slot, driver, seen: Seen::default(), last: Snapshot::default() }
+        let doing = format!("watching {prefix} in etcd ({endpoints})");
+        let read = prefix.clone();
+        let view = View::new(doing, slot, move |known: &Known| known.snapshot(&read));
+        Self { id, prefix, view, driver, ask_again: false }
     }
 
     /// What it watches.
     pub fn prefix(&self) -> &Prefix {
         &self.prefix
     }
-
-    /// A newer snapshot first: it is right whatever has failed since.
-    fn news(&mut self) -> Option<News> {
-        let slot = self.slot.borrow_and_update();
-        if slot.version() != self.seen.version {
-            let snapshot = slot.snapshot(&self.prefix);
-            return Some(News::Changed { snapshot, version: slot.version(), confirmed: slot.confirmed() });
-        }
-        match slot.failure() {
-            Some((failures, failure)) => (failures != self.seen.failures).then(|| {
-                let of_prefix = failure.kind() == Kind::Prefix;
-                let retry = if of_prefix { Retry::Backoff } else { Retry::After(AGAIN) };
-                let error = WatchError::new(self.doing.to_string()).because(failure.clone()).retry(retry);
-                News::Failed { error, failures }
-            }),
-            None => (slot.confirmed() != self.seen.confirmed && slot.version() > 0)
-                .then(|| News::StillSo { confirmed: slot.confirmed() }),
-        }
-    }
 }
 
 #[async_trait]
 impl Watcher for Member {
     async fn next(&mut self) -> Result<Snapshot, WatchError> {
-        if std::mem::take(&mut self.seen.ask_again) {
-            // Without a driver there is nobody to ask, as is found below.
+        if std::mem::take(&mut self.ask_again) {
+            // Without a driver there is nobody to ask, as the view finds.
             let _ = self.driver.send(Command::Retry(self.id));
         }
-        // Nothing but what the driver is told above changes before the last `await`.
-        let news = loop {
-            if let Some(news) = self.news() {
-                break news;
-            }
-            if self.slot.changed().await.is_err() {
-                return Err(WatchError::new(self.doing.to_string())
-                    .because("the cluster's driver has ended")
-                    .retry(Retry::Never));
-            }
-        };
-        match news {
-            News::Changed { snapshot, version, confirmed } => {
-                self.seen.version = version;
-                self.seen.confirmed = confirmed;
-                self.last = snapshot.clone();
-                Ok(snapshot)
-            }
-            News::StillSo { confirmed } => {
-                self.seen.confirmed = confirmed;
-                Ok(self.last.clone())
-            }
-            News::Failed { error, failures } => {
-                self.seen.failures = failures;
-                self.seen.ask_again = true;
-                Err(error)
-            }
-        }
+        let answer = self.view.next().await;
+        self.ask_again = answer.is_err();
+        answer
     }
 }
 
@@ -150,17 +86,19 @@ impl fmt::Debug for Member {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
+    use std::time::Duration;
+
+    use discovery_core::Retry;
 
     use super::*;
     use crate::{
         entry,
-        failure::Failure,
-        slot::{Change, Entries},
+        failure::{Failure, Kind},
+        known::Change,
     };
 
     struct Driver {
-        slot: watch::Sender<Slot>,
+        slot: watch::Sender<Slot<Known>>,
         commands: mpsc::UnboundedReceiver<Command>,
     }
 
@@ -176,13 +114,13 @@ mod tests {
             let suffix = port.to_string().into_bytes();
             let entry = entry::parse(&suffix, format!("10.0.0.1:{port}").as_bytes());
             self.slot.send_modify(|slot| {
-                slot.apply([Change { suffix: suffix.into(), entry: Some(entry) }]);
+                slot.update(|known| known.apply([Change { suffix: suffix.into(), entry: Some(entry) }]));
             });
         }
 
         fn fail(&self, kind: Kind) {
             let failure = Failure::new(kind, "connecting to etcd:2379", "connection refused");
-            self.slot.send_modify(|slot| slot.fail(failure));
+            self.slot.send_modify(|slot| slot.fail(failure.told()));
         }
     }
 
@@ -206,40 +144,9 @@ mod tests {
         let (mut member, driver) = member();
         assert!(poll(&mut member).is_none());
         driver.slot.send_modify(|slot| {
-            slot.install(Entries::new());
+            slot.update(|_| false);
         });
         assert_eq!(ports(poll(&mut member)), [0u16; 0]);
-        assert!(poll(&mut member).is_none());
-    }
-
-    #[test]
-    fn a_burst_is_one_answer() {
-        let (mut member, driver) = member();
-        for port in 1..=4 {
-            driver.put(port);
-        }
-        assert_eq!(ports(poll(&mut member)), [1, 2, 3, 4]);
-        assert!(poll(&mut member).is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_is_dropped_while_it_waits_loses_nothing() {
-        let (mut member, driver) = member();
-        for _ in 0..3 {
-            let waits = tokio::time::timeout(Duration::from_secs(1), member.next()).await;
-            assert!(waits.is_err());
-        }
-        driver.put(1);
-        assert_eq!(ports(Some(member.next().await)), [1]);
-    }
-
-    #[test]
-    fn what_is_confirmed_is_said_again() {
-        let (mut member, driver) = member();
-        driver.put(1);
-        poll(&mut member);
-        driver.slot.send_modify(Slot::confirm);
-        assert_eq!(ports(poll(&mut member)), [1]);
         assert!(poll(&mut member).is_none());
     }
 
@@ -253,34 +160,13 @@ mod tests {
                 error.chain(),
                 "watching /web/ in etcd (etcd:2379): connecting to etcd:2379: connection refused"
             );
-            assert_eq!(error.when(), Retry::After(AGAIN));
+            assert_eq!(error.when(), Retry::After(Duration::ZERO));
             assert!(poll(&mut member).is_none());
             assert!(matches!(driver.commands.try_recv(), Ok(Command::Retry(MemberId(1)))));
         }
         driver.slot.send_modify(Slot::confirm);
         driver.put(1);
         assert_eq!(ports(poll(&mut member)), [1]);
-    }
-
-    #[test]
-    fn news_is_told_before_a_later_failure() {
-        let (mut member, driver) = member();
-        driver.put(1);
-        driver.fail(Kind::Connection);
-        assert_eq!(ports(poll(&mut member)), [1]);
-        assert!(poll(&mut member).unwrap().is_err());
-        assert!(poll(&mut member).is_none());
-    }
-
-    #[test]
-    fn a_failure_that_is_over_is_not_told() {
-        let (mut member, driver) = member();
-        driver.put(1);
-        poll(&mut member);
-        driver.fail(Kind::Connection);
-        driver.slot.send_modify(Slot::confirm);
-        assert_eq!(ports(poll(&mut member)), [1]);
-        assert!(poll(&mut member).is_none());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The section as it is written.
 
-use std::{num::NonZeroU16, time::Duration};
+use std::num::NonZeroU16;
 
-use discovery_core::{Host, Secret};
+use discovery_core::{Host, Seconds, Secret};
 use serde::Deserialize;
 
 use crate::{
@@ -50,18 +50,6 @@ impl TryFrom<String> for HostName {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(try_from = "f64")]
-struct Seconds(Duration);
-
-impl TryFrom<f64> for Seconds {
-    type Error = &'static str;
-
-    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
-        Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| "not a number of seconds")
-    }
-}
-
 impl TryFrom<Section> for EtcdConfig {
     type Error = InvalidConfig;
 
@@ -82,7 +70,7 @@ impl TryFrom<Section> for EtcdConfig {
             (None, None) => {}
             _ => return Err(InvalidConfig::HalfUser),
         }
-        let or = |written: Option<Seconds>, default| written.map_or(default, |Seconds(seconds)| seconds);
+        let or = |written: Option<Seconds>, default| written.map_or(default, Seconds::get);
         let default = Timeouts::default();
         let cluster = cluster.with_timeouts(Timeouts {
             connect: or(section.connect_timeout, default.connect),
@@ -96,6 +84,8 @@ impl TryFrom<Section> for EtcdConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn read(json: &str) -> Result<EtcdConfig, String> {

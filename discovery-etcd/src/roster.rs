@@ -1,15 +1,23 @@
 //! Who wants to know what.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
+use discovery_core::{
+    WatchError,
+    shared::{Outage, Slot},
+};
 use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
-use crate::{failure::Failure, pace::Pace, prefix::Prefix, rota::Rota, session::Identity, slot::Slot};
-
-/// How long a lost connection is not told while other endpoints are tried: most have taken over by then, and nobody need hear
-/// of it.
-pub(crate) const GRACE: Duration = Duration::from_secs(1);
+use crate::{
+    failure::Failure,
+    known::Known,
+    pace::Pace,
+    prefix::Prefix,
+    rota::Rota,
+    session::Identity,
+    tracked::{Phase, Tracked},
+};
 
 /// Which member. Never used twice in one cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +33,7 @@ pub(crate) enum Command {
         /// Below which prefix.
         prefix: Prefix,
         /// Where to write it.
-        slot: watch::Sender<Slot>,
+        slot: watch::Sender<Slot<Known>>,
     },
     /// Somebody does not want to know any more.
     Leave(MemberId),
@@ -42,51 +50,13 @@ pub(crate) enum Todo {
     Cancel(i64),
 }
 
-/// One member, as the driver knows it.
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    pub(crate) prefix: Prefix,
-    pub(crate) slot: watch::Sender<Slot>,
-    /// Up to which revision the slot is right; `None` until the prefix was listed, or when it must be listed again.
-    pub(crate) revision: Option<i64>,
-    pub(crate) phase: Phase,
-}
-
-/// How far a member has come on the present connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Nothing was done yet, or there is no connection.
-    Idle,
-    /// Its prefix is being listed, or waits to be.
-    Listing,
-    /// Its watch was asked for. `resumed`: without a listing before it.
-    Creating { watch: i64, start: i64, resumed: bool },
-    /// It is watched.
-    Watching { watch: i64 },
-    /// It failed alone, and waits for [`Command::Retry`].
-    Failed,
-}
-
-impl Phase {
-    fn watch(self) -> Option<i64> {
-        match self {
-            Self::Creating { watch, .. } | Self::Watching { watch } => Some(watch),
-            Self::Idle | Self::Listing | Self::Failed => None,
-        }
-    }
-}
-
 /// All members, and what is known of the cluster across connections.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     pub(crate) members: BTreeMap<MemberId, Tracked>,
     pub(crate) pace: Pace,
-    /// Why nothing is heard of the cluster, while nothing is.
-    down: Option<Failure>,
-    /// A connection was lost, and when that is to be told.
-    lost: Option<(Instant, Failure)>,
-    /// Whether etcd has said anything about any prefix on the present connection.
-    heard: bool,
+    /// Whether etcd says anything about any prefix.
+    pub(crate) outage: Outage,
     known: Option<Identity>,
     /// Who is checked next, from the first connection on.
     rota: Option<Rota>,
@@ -100,17 +70,17 @@ impl Roster {
     pub(crate) fn obey(&mut self, command: Command) -> Option<Todo> {
         match command {
             Command::Join { id, prefix, slot } => {
-                if self.down.is_some() {
-                    slot.send_replace(Slot::failing(self.down.clone()));
+                let tracked = Tracked::new(prefix, slot);
+                if let Some(error) = self.outage.down() {
+                    tracked.fail(error.clone());
                 }
-                self.members.insert(id, Tracked { prefix, slot, revision: None, phase: Phase::Idle });
+                self.members.insert(id, tracked);
                 Some(Todo::List(id))
             }
             Command::Leave(id) => {
                 let left = self.members.remove(&id)?;
                 if self.members.is_empty() {
-                    // Nobody tries to reach it any more: whoever comes next is not to be told how that went.
-                    (self.down, self.lost) = (None, None);
+                    self.outage.forget();
                 }
                 left.phase.watch().map(Todo::Cancel)
             }
@@ -121,48 +91,31 @@ impl Roster {
         }
     }
 
-    /// Tells everybody that nothing is heard of the cluster.
+    /// Tells everybody that no endpoint can be reached.
     pub(crate) fn fail(&mut self, failure: &Failure) {
-        self.lost = None;
-        for member in self.members.values() {
-            member.slot.send_modify(|slot| slot.fail(failure.clone()));
-        }
-        if self.down.replace(failure.clone()).is_none() {
-            warn!(
-                source = "etcd",
-                error = failure.chain(),
-                "cut off from etcd; what was read last stays in use"
-            );
-        }
+        self.cut_off(failure.told());
     }
 
-    /// The connection is lost, which is told soon, unless etcd is heard before.
+    /// A connection was lost.
     pub(crate) fn lose(&mut self, failure: &Failure) {
-        // Connections that are lost before anything is heard on them put off nothing.
-        let due = self.lost.take().map_or_else(|| Instant::now() + GRACE, |(due, _)| due);
-        self.lost = Some((due, failure.clone()));
+        self.outage.lose(failure.told());
     }
 
-    /// When [`fail_overdue`](Self::fail_overdue) has something to tell.
-    pub(crate) fn overdue(&self) -> Option<Instant> {
-        self.lost.as_ref().map(|(due, _)| *due)
-    }
-
-    /// Tells everybody of the connection that was lost.
+    /// Tells everybody of the connection that was lost, now that it is time to.
     pub(crate) fn fail_overdue(&mut self) {
-        if let Some((_, failure)) = self.lost.take() {
-            self.fail(&failure);
+        if let Some(error) = self.outage.take_lost() {
+            self.cut_off(error);
         }
     }
 
-    /// etcd has said something about a prefix: the connection is more than open.
-    pub(crate) fn hear(&mut self) {
-        (self.down, self.lost, self.heard) = (None, None, true);
-    }
-
-    /// Whether [`hear`](Self::hear) was called on this connection.
-    pub(crate) fn heard(&self) -> bool {
-        self.heard
+    fn cut_off(&mut self, error: WatchError) {
+        for member in self.members.values() {
+            member.fail(error.clone());
+        }
+        let chain = error.chain();
+        if self.outage.fail(error) {
+            warn!(source = "etcd", error = chain, "cut off from etcd; what was read last stays in use");
+        }
     }
 
     /// Something that can be read, if anything is known to be: etcd logs each refusal.
@@ -173,7 +126,7 @@ impl Roster {
 
     /// Begins a connection: nobody is watched yet, and whose revisions mean nothing any more are forgotten.
     pub(crate) fn begin(&mut self, identity: Option<Identity>) {
-        self.heard = false;
+        self.outage.begin();
         for member in self.members.values_mut() {
             member.phase = Phase::Idle;
         }
@@ -208,10 +161,12 @@ impl Roster {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::failure::Kind;
 
-    fn join(roster: &mut Roster, id: u64) -> watch::Receiver<Slot> {
+    fn join(roster: &mut Roster, id: u64) -> watch::Receiver<Slot<Known>> {
         let (slot, seen) = watch::channel(Slot::default());
         let command = Command::Join { id: MemberId(id), prefix: Prefix::new("/web").unwrap(), slot };
         assert_eq!(roster.obey(command), Some(Todo::List(MemberId(id))));
@@ -234,7 +189,7 @@ mod tests {
         assert!(join(&mut roster, 2).borrow().failure().is_some());
         roster.begin(None);
         assert!(join(&mut roster, 3).borrow().failure().is_some(), "a connection alone says nothing");
-        roster.hear();
+        roster.outage.hear();
         assert!(join(&mut roster, 4).borrow().failure().is_none());
         assert_eq!(first.borrow().failure().map(|(failures, _)| failures), Some(1));
     }
@@ -247,7 +202,7 @@ mod tests {
         roster.lose(&failure());
         roster.obey(Command::Leave(MemberId(1)));
         assert!(join(&mut roster, 2).borrow().failure().is_none());
-        assert!(roster.overdue().is_none());
+        assert!(roster.outage.due().is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -255,17 +210,17 @@ mod tests {
         let mut roster = Roster::default();
         let seen = join(&mut roster, 1);
         roster.lose(&failure());
-        let due = roster.overdue();
+        let due = roster.outage.due();
         for _ in 0..3 {
-            tokio::time::advance(GRACE / 4).await;
+            tokio::time::advance(Duration::from_millis(250)).await;
             roster.begin(None);
-            assert!(!roster.heard());
+            assert!(!roster.outage.heard());
             roster.lose(&failure());
-            assert_eq!(roster.overdue(), due);
+            assert_eq!(roster.outage.due(), due);
         }
         roster.fail_overdue();
         assert!(seen.borrow().failure().is_some());
-        assert!(roster.overdue().is_none());
+        assert!(roster.outage.due().is_none());
     }
 
     #[test]
@@ -274,8 +229,8 @@ mod tests {
         let seen = join(&mut roster, 1);
         roster.lose(&failure());
         roster.begin(None);
-        roster.hear();
-        assert!(roster.heard() && roster.overdue().is_none());
+        roster.outage.hear();
+        assert!(roster.outage.heard() && roster.outage.due().is_none());
         roster.fail_overdue();
         assert!(seen.borrow().failure().is_none());
     }

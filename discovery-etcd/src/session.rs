@@ -168,7 +168,7 @@ async fn tls_options(tls: &crate::config::Tls) -> Result<etcd_client::TlsOptions
 /// Waits for an answer at most this long.
 pub(crate) async fn answer<T>(
     within: Duration,
-    doing: &str,
+    doing: &'static str,
     request: impl Future<Output = Result<T, etcd_client::Error>>,
 ) -> Result<T, Failure> {
     match timeout(within, request).await {

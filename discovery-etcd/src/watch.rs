@@ -1,6 +1,8 @@
 //! What a message on the watch stream means: decided here, done elsewhere.
 
-use crate::{entry, failure, failure::Kind, prefix::Prefix, slot::Change};
+use etcd_client::{ResponseHeader, WatchResponse};
+
+use crate::{entry, failure, failure::Kind, known::Change, prefix::Prefix};
 
 /// The id that a server uses for messages that belong to no watch; newer servers also refuse watches under it.
 pub(crate) const NO_ID: i64 = -1;
@@ -15,6 +17,19 @@ pub(crate) struct Facts {
     /// The store's revision; 0 or less when the message does not say.
     pub(crate) revision: i64,
     pub(crate) reason: String,
+}
+
+impl Facts {
+    pub(crate) fn of(message: &WatchResponse) -> Self {
+        Self {
+            id: message.watch_id(),
+            created: message.created(),
+            canceled: message.canceled(),
+            compact_revision: message.compact_revision(),
+            revision: message.header().map_or(0, ResponseHeader::revision),
+            reason: message.cancel_reason().to_owned(),
+        }
+    }
 }
 
 /// What is to be done about a watch.

@@ -12,7 +12,9 @@ use super::{Catalog, InvalidCatalog};
 use crate::{
     endpoint::Endpoint,
     record::Record,
-    snapshot::{Rejection, Snapshot, printable},
+    settings::Settings,
+    snapshot::{Rejection, Snapshot},
+    text::{SHOWN, printable},
 };
 
 /// How many entries a document may have, over all services.
@@ -68,15 +70,21 @@ fn without_place(error: &serde_json::Error) -> String {
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
-/// An entry as it stands in the document, not yet judged.
+/// A part of the document as it stands there, not yet judged.
 trait Entry {
     fn endpoint(self) -> Result<Endpoint, String>;
+
+    fn settings(self) -> Result<Option<Settings>, String>;
 }
 
 impl Entry for &RawValue {
     fn endpoint(self) -> Result<Endpoint, String> {
         let record: Record = serde_json::from_str(self.get()).map_err(|error| without_place(&error))?;
         Endpoint::try_from(record).map_err(|error| error.to_string())
+    }
+
+    fn settings(self) -> Result<Option<Settings>, String> {
+        Settings::parse(self.get().as_bytes()).map_err(|error| error.to_string())
     }
 }
 
@@ -94,6 +102,10 @@ impl Entry for Loose {
         let record: Record = serde_json::from_value(self.0).map_err(|error| error.to_string())?;
         Endpoint::try_from(record).map_err(|error| error.to_string())
     }
+
+    fn settings(self) -> Result<Option<Settings>, String> {
+        Settings::parse(self.0.to_string().as_bytes()).map_err(|error| error.to_string())
+    }
 }
 
 /// The outline of a document.
@@ -102,8 +114,11 @@ enum Document<E> {
     Bare(List<E>),
 }
 
-/// The entries of one service, in the order of the document.
-struct List<E>(Vec<E>);
+/// What the document says of one service: its entries in the order of the document, and its settings.
+struct List<E> {
+    entries: Vec<E>,
+    generators: Option<E>,
+}
 
 impl<E: Entry> Document<E> {
     fn into_catalog(self) -> Catalog {
@@ -120,7 +135,8 @@ impl<E: Entry> Document<E> {
 impl<E: Entry> List<E> {
     fn into_snapshot(self, service: &str) -> Snapshot {
         let mut rejections = Vec::new();
-        let endpoints = self.0.into_iter().enumerate().filter_map(|(index, entry)| match entry.endpoint() {
+        let entries = self.entries.into_iter().enumerate();
+        let endpoints = entries.filter_map(|(index, entry)| match entry.endpoint() {
             Ok(endpoint) => Some(endpoint),
             Err(reason) => {
                 rejections.push(Rejection::new(&format!("{service}[{index}]"), &reason));
@@ -128,7 +144,11 @@ impl<E: Entry> List<E> {
             }
         });
         let snapshot: Snapshot = endpoints.collect();
-        snapshot.with_rejected(rejections)
+        let settings = self.generators.map_or(Ok(None), Entry::settings).unwrap_or_else(|reason| {
+            rejections.push(Rejection::new(&format!("{service}.generators"), &reason));
+            None
+        });
+        snapshot.with_settings(settings).with_rejected(rejections)
     }
 }
 
@@ -147,10 +167,10 @@ impl<'de, E: Deserialize<'de>> Deserialize<'de> for Document<E> {
                 let mut services = BTreeMap::new();
                 let mut left = MAX_ENTRIES;
                 while let Some(name) = map.next_key::<String>()? {
-                    let list = map.next_value_seed(Entries::of(&name))?;
-                    left = left.checked_sub(list.0.len()).ok_or_else(too_many)?;
+                    let list = map.next_value_seed(Service(Entries::of(&name)))?;
+                    left = left.checked_sub(list.entries.len()).ok_or_else(too_many)?;
                     if services.contains_key(&name) {
-                        let name = printable(&name);
+                        let name = printable(&name, SHOWN);
                         return Err(A::Error::custom(format_args!("the service `{name}` is there twice")));
                     }
                     services.insert(name, list);
@@ -159,7 +179,7 @@ impl<'de, E: Deserialize<'de>> Deserialize<'de> for Document<E> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Document<E>, A::Error> {
-                Entries::of("").visit_seq(list).map(Document::Bare)
+                Service(Entries::of("")).visit_seq(list).map(Document::Bare)
             }
         }
 
@@ -167,7 +187,53 @@ impl<'de, E: Deserialize<'de>> Deserialize<'de> for Document<E> {
     }
 }
 
-/// Reads the list of entries of one service.
+/// Reads what is said of one service: a list of entries, or a map that has it under `endpoints`.
+struct Service<'a, E>(Entries<'a, E>);
+
+impl<'de, E: Deserialize<'de>> DeserializeSeed<'de> for Service<'_, E> {
+    type Value = List<E>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<List<E>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, E: Deserialize<'de>> Visitor<'de> for Service<'_, E> {
+    type Value = List<E>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<List<E>, A::Error> {
+        Ok(List { entries: self.0.visit_seq(list)?, generators: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<E>, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "lowercase")]
+        enum Key {
+            Endpoints,
+            Generators,
+        }
+
+        let (mut entries, mut generators) = (None, None);
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Endpoints if entries.is_some() => return Err(A::Error::duplicate_field("endpoints")),
+                Key::Endpoints => entries = Some(map.next_value_seed(Entries::of(self.0.service))?),
+                Key::Generators if generators.is_some() => {
+                    return Err(A::Error::duplicate_field("generators"));
+                }
+                Key::Generators => generators = Some(map.next_value()?),
+            }
+        }
+        let entries = entries.ok_or_else(|| A::Error::missing_field("endpoints"))?;
+        Ok(List { entries, generators })
+    }
+}
+
+/// Reads a list of entries of one service.
 struct Entries<'a, E> {
     service: &'a str,
     entry: PhantomData<E>,
@@ -180,21 +246,21 @@ impl<'a, E> Entries<'a, E> {
 }
 
 impl<'de, E: Deserialize<'de>> DeserializeSeed<'de> for Entries<'_, E> {
-    type Value = List<E>;
+    type Value = Vec<E>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<List<E>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<E>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de, E: Deserialize<'de>> Visitor<'de> for Entries<'_, E> {
-    type Value = List<E>;
+    type Value = Vec<E>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of endpoints of the service `{}`", printable(self.service))
+        write!(f, "a list of endpoints of the service `{}`", printable(self.service, SHOWN))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<E>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<E>, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = list.next_element()? {
             if entries.len() == MAX_ENTRIES {
@@ -202,7 +268,7 @@ impl<'de, E: Deserialize<'de>> Visitor<'de> for Entries<'_, E> {
             }
             entries.push(entry);
         }
-        Ok(List(entries))
+        Ok(entries)
     }
 }
 

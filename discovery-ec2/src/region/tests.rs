@@ -31,12 +31,18 @@ struct State {
     calls: Vec<(Instant, usize, String)>,
     /// What is to go wrong: from now on, on pages from this one.
     broken: Option<(Kind, usize)>,
-    /// With which filters alone it goes wrong.
-    only: Option<String>,
     /// How long each page takes.
     slow: Duration,
+    /// With which filters alone it goes wrong, or is slow.
+    only: Option<String>,
     /// How many calls are under way, and how many there ever were at the same time.
     busy: (usize, usize),
+}
+
+impl State {
+    fn concerns(&self, filters: &Filters) -> bool {
+        self.only.as_ref().is_none_or(|only| shown(filters).contains(only.as_str()))
+    }
 }
 
 fn shown(filters: &Filters) -> String {
@@ -54,15 +60,14 @@ impl Describe for Fake {
             state.calls.push((Instant::now(), number, shown(filters)));
             state.busy.0 += 1;
             state.busy.1 = state.busy.1.max(state.busy.0);
-            state.slow
+            if state.concerns(filters) { state.slow } else { Duration::ZERO }
         };
         sleep(slow).await;
         let mut state = self.0.lock().unwrap();
         state.busy.0 -= 1;
-        let concerned = state.only.as_ref().is_none_or(|only| shown(filters).contains(only.as_str()));
         if let Some((kind, from)) = state.broken
             && number >= from
-            && concerned
+            && state.concerns(filters)
         {
             return Err(Failure::new(kind, "broken for a test"));
         }

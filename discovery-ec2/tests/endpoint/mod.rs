@@ -1,11 +1,13 @@
 //! An EC2 for tests: answers `DescribeInstances` over HTTP as EC2's query API does, goes wrong as told, and counts what it is
-//! asked.
+//! asked. It hands out roles too, as STS does.
 //!
 //! It knows the filters `instance-state-name`, `tag:NAME` and `tag-key`, with `*` in values, and lets every instance pass any
 //! other. It checks no signatures.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "it is a test's, and a panic in it a failed test")]
+
+mod role;
 
 use std::{
     collections::BTreeMap,
@@ -15,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use role::Assumed;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -92,6 +95,7 @@ struct State {
     /// Rotate the order with each chain of pages.
     shuffles: bool,
     asked: Vec<Asked>,
+    assumed: Vec<Assumed>,
 }
 
 /// A running endpoint. Dropping it stops it.
@@ -165,6 +169,11 @@ impl Endpoint {
     /// Everything it was asked until now.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.state.lock().unwrap().asked.clone()
+    }
+
+    /// The roles that it was asked for until now.
+    pub(crate) fn assumed(&self) -> Vec<Assumed> {
+        self.state.lock().unwrap().assumed.clone()
     }
 
     /// How many pages it was asked for until now.
@@ -249,8 +258,15 @@ fn answer(state: &mut State, head: &str, body: &str) -> (u16, String) {
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (decoded(name), decoded(value)))
         .collect();
-    if fields.get("Action").map(String::as_str) != Some("DescribeInstances") {
-        return error(400, "InvalidAction", "this endpoint describes instances and does nothing else");
+    match fields.get("Action").map(String::as_str) {
+        Some("DescribeInstances") => {}
+        Some("AssumeRole") => {
+            let assumed = Assumed::read(&fields, key_id(head));
+            let answer = assumed.answer();
+            state.assumed.push(assumed);
+            return answer;
+        }
+        _ => return error(400, "InvalidAction", "this endpoint does nothing of the kind"),
     }
     let asked = question(&fields, head);
     let (page, max_results) = (asked.page, asked.max_results);
@@ -297,15 +313,18 @@ fn question(fields: &BTreeMap<String, String>, head: &str) -> Asked {
         let values = (1..).map_while(|value| fields.get(&format!("Filter.{number}.Value.{value}")).cloned());
         filters.insert(name.clone(), values.collect());
     }
-    let key_id =
-        head.split_once("Credential=").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
     Asked {
         at: Instant::now(),
         filters,
         page: fields.get("NextToken").map_or(0, |token| token.trim_start_matches("page-").parse().unwrap()),
         max_results: fields.get("MaxResults").map_or(usize::MAX, |most| most.parse().unwrap()),
-        key_id: key_id.to_owned(),
+        key_id: key_id(head),
     }
+}
+
+fn key_id(head: &str) -> String {
+    let id = head.split_once("Credential=").and_then(|(_, rest)| rest.split('/').next());
+    id.unwrap_or_default().to_owned()
 }
 
 fn passes(instance: &Instance, filters: &BTreeMap<String, Vec<String>>) -> bool {

@@ -13,9 +13,9 @@ use tonic::Status;
 
 use crate::{
     Cluster, ClusterConfig, Member, Prefix, Timeouts,
+    known::MAX_KEYS,
     pace::Pace,
     scripted::{Answer, DEADLINE, Played, Scripted, page, pair},
-    slot::MAX_KEYS,
     watch::NO_ID,
 };
 

@@ -6,36 +6,38 @@ use std::time::Duration;
 /// a failed attempt.
 const STABLE: Duration = Duration::from_secs(2);
 
-/// Counts failures: each member of a cluster is tried at once after another failed, and all of them together back off.
+/// Counts failures: each server is tried at once after another failed, and all of them together back off.
 #[derive(Debug)]
-pub(crate) struct Rounds {
-    endpoints: usize,
+pub struct Rounds {
+    servers: usize,
     failed: usize,
     in_a_row: u32,
 }
 
-/// When to try the next endpoint.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+/// When to try the next server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
     /// Now.
     AtOnce,
-    /// Every endpoint has failed, this many times in a row.
+    /// Every server has failed, this many times in a row.
     BackOff(u32),
 }
 
 impl Rounds {
-    pub(crate) fn new(endpoints: usize) -> Self {
-        Self { endpoints, failed: 0, in_a_row: 0 }
+    /// For so many servers.
+    pub fn new(servers: usize) -> Self {
+        Self { servers, failed: 0, in_a_row: 0 }
     }
 
-    /// An attempt has ended: without a connection, or with one that lived for so long.
-    pub(crate) fn ended(&mut self, lived: Option<Duration>) -> Next {
+    /// An attempt has ended: without a connection (`None`), or with one that lived for so long. A connection that lived for two
+    /// seconds starts the count over.
+    pub fn ended(&mut self, lived: Option<Duration>) -> Next {
         if lived.is_some_and(|lived| lived >= STABLE) {
             (self.failed, self.in_a_row) = (0, 0);
             return Next::AtOnce;
         }
         self.failed += 1;
-        if self.failed < self.endpoints {
+        if self.failed < self.servers {
             return Next::AtOnce;
         }
         self.failed = 0;
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_endpoint_is_tried_before_backing_off() {
+    fn every_server_is_tried_before_backing_off() {
         let mut rounds = Rounds::new(3);
         for round in 1..3 {
             assert_eq!(rounds.ended(None), Next::AtOnce);

@@ -1,0 +1,218 @@
+//! As whom EC2 is asked, and what the log says of it: each test in a process whose environment and log are its own.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+
+mod endpoint;
+
+use std::{
+    io,
+    num::NonZeroU16,
+    process::Command,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use discovery_core::{Backoff, Snapshot, WatchError, Watcher};
+use discovery_ec2::{Keys, Member, Region, RegionConfig, Secret, Selector};
+use endpoint::{Assumed, Endpoint, Instance, Mood};
+use tokio::time::timeout;
+use tracing_subscriber::filter::LevelFilter;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
+
+/// What was logged.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Log;
+
+impl Log {
+    /// Keeps everything that is logged from now on, by the SDK and the HTTP client too.
+    fn keep() {
+        let everything = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE);
+        everything.with_ansi(false).without_time().with_writer(|| Log).init();
+    }
+
+    /// What was kept, but not what the SDK says below `info`, where it names the ids of keys and roles. Nobody ever names a
+    /// secret or a token.
+    fn lines() -> Vec<String> {
+        let log = String::from_utf8(LOG.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap();
+        assert!(log.contains("TRACE EC2.DescribeInstances"), "the SDK's own lines are not there");
+        let leak = log.lines().find(|line| line.contains("hunter"));
+        assert_eq!(leak, None);
+        let operator = |line: &&str| [" INFO", " WARN", "ERROR"].iter().any(|level| line.starts_with(level));
+        log.lines().filter(operator).map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The instances with `role=web`, asked for again after a short while.
+fn member(config: RegionConfig) -> Member {
+    let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(20)).unwrap();
+    let (region, driver) = Region::new(config, backoff);
+    tokio::spawn(driver);
+    let port = NonZeroU16::new(8080).unwrap();
+    region.member(Selector::tag("role", ["web"]).unwrap(), port, Duration::from_hours(1))
+}
+
+async fn answer(member: &mut Member) -> Result<Snapshot, WatchError> {
+    timeout(PATIENCE, member.next()).await.expect("an answer in time")
+}
+
+async fn fails(member: &mut Member) -> String {
+    answer(member).await.expect_err("a failure").chain()
+}
+
+/// Answers with one instance.
+async fn endpoint() -> Endpoint {
+    let endpoint = Endpoint::start().await;
+    endpoint.hold([Instance::numbered(1, &[("role", "web")])]);
+    endpoint
+}
+
+fn in_region() -> RegionConfig {
+    RegionConfig::default().with_region("us-east-1").unwrap()
+}
+
+/// Keys that are nobody's business.
+fn keys() -> Keys {
+    Keys::new(Secret::new("AKIDTEST"), Secret::new("hunter2"), Some(Secret::new("hunter3")))
+}
+
+/// Runs one of the tests below in a process of its own, whose environment has nothing of AWS but this.
+fn alone(test: &str, environment: &[(&str, &str)]) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]).env_clear();
+    command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "no test is called {test}");
+}
+
+#[test]
+fn no_credentials_are_told_with_where_they_could_come_from() {
+    alone("without_credentials", &[]);
+}
+
+#[tokio::test]
+#[ignore = "needs an environment of its own: another test runs it"]
+async fn without_credentials() {
+    let endpoint = endpoint().await;
+    let error = fails(&mut member(in_region().with_endpoint(&endpoint.url()).unwrap())).await;
+    println!("{error}");
+    assert!(error.contains("there are no credentials: set `aws_access_key_id`"), "{error}");
+    assert_eq!(endpoint.requests(), 0);
+}
+
+#[test]
+fn no_region_is_told_with_where_it_could_come_from() {
+    alone("without_region", &[]);
+}
+
+#[tokio::test]
+#[ignore = "needs an environment of its own: another test runs it"]
+async fn without_region() {
+    let error = fails(&mut member(RegionConfig::default())).await;
+    println!("{error}");
+    assert!(error.contains("set `aws_region`, or AWS_REGION in the environment"), "{error}");
+    assert!(error.starts_with("finding tag:role=web (EC2 in the default region)"), "{error}");
+}
+
+#[test]
+fn region_and_credentials_of_the_environment_are_used() {
+    alone(
+        "with_an_environment",
+        &[("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "x")],
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs an environment of its own: another test runs it"]
+async fn with_an_environment() {
+    let endpoint = endpoint().await;
+    let mut member = member(RegionConfig::default().with_endpoint(&endpoint.url()).unwrap());
+    assert_eq!(answer(&mut member).await.unwrap().len(), 1);
+    assert_eq!(endpoint.asked()[0].key_id, "AKIDENV");
+}
+
+/// [`alone`], asking this endpoint for instances and for roles.
+async fn alone_with(endpoint: &Endpoint, test: &'static str) {
+    let url = endpoint.url();
+    tokio::task::spawn_blocking(move || alone(test, &[("AWS_ENDPOINT_URL", &url)])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_with_its_external_id_and_instances_are_asked_for_as_that_role() {
+    let endpoint = endpoint().await;
+    alone_with(&endpoint, "with_a_role").await;
+    let by_keys = Assumed {
+        arn: ROLE.to_owned(),
+        external_id: Some("external-4".to_owned()),
+        key_id: "AKIDTEST".to_owned(),
+    };
+    assert_eq!(endpoint.assumed(), [by_keys]);
+    assert_eq!(endpoint.asked()[0].key_id, Assumed::KEY_ID);
+}
+
+#[tokio::test]
+#[ignore = "needs an environment of its own: another test runs it"]
+async fn with_a_role() {
+    Log::keep();
+    let config = in_region().with_keys(keys()).with_role(ROLE, Some(Secret::new("external-4"))).unwrap();
+    assert_eq!(answer(&mut member(config)).await.unwrap().len(), 1);
+    let found = |from| {
+        format!(
+            " INFO discovery_ec2::credential: credentials found source=\"ec2\" region=\"EC2 in us-east-1\" credentials=\"{from}\""
+        )
+    };
+    let asking = " INFO discovery_ec2::driver: asking EC2 source=\"ec2\" region=\"EC2 in us-east-1\" services=1 questions=1";
+    assert_eq!(Log::lines(), [asking.to_owned(), found("configuration"), found("assumed role")]);
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_be_assumed_is_told_with_the_permission_that_is_missing() {
+    let endpoint = endpoint().await;
+    alone_with(&endpoint, "with_a_denied_role").await;
+    assert_eq!(endpoint.requests(), 0);
+}
+
+#[tokio::test]
+#[ignore = "needs an environment of its own: another test runs it"]
+async fn with_a_denied_role() {
+    let config = in_region().with_keys(keys()).with_role("arn:aws:iam::1:role/denied", None).unwrap();
+    let error = fails(&mut member(config)).await;
+    println!("{error}");
+    assert!(error.contains("is not authorized to perform: sts:AssumeRole on resource: arn:"), "{error}");
+}
+
+#[test]
+fn where_credentials_come_from_is_told_once_however_often_ec2_refuses_them() {
+    alone("with_refused_keys", &[]);
+}
+
+#[tokio::test]
+#[ignore = "needs an environment of its own: another test runs it"]
+async fn with_refused_keys() {
+    Log::keep();
+    let endpoint = endpoint().await;
+    endpoint.mood(Mood::Refuses(403, "UnauthorizedOperation", "You are not authorized."));
+    let mut member = member(in_region().with_keys(keys()).with_endpoint(&endpoint.url()).unwrap());
+    for _ in 0..4 {
+        fails(&mut member).await;
+    }
+    let log = Log::lines();
+    assert_eq!(log.len(), 3, "{log:#?}");
+    assert!(log[0].contains("asking EC2") && log[1].contains("credentials found"), "{log:#?}");
+    assert!(log[2].contains("the credentials need the IAM permission ec2:DescribeInstances"), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("AKIDTEST")), "{log:#?}");
+}
