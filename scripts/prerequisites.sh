@@ -41,6 +41,12 @@ install_packages() {
     ' sh "$@" || fail "installing failed: run 'apt-get install $*' by hand to see why"
 }
 
+# need_zookeeper: there are ZooKeeper's classes, and a Java that runs them. No service comes with either package.
+need_zookeeper() {
+    need java=default-jre-headless
+    [ -n "${E2E_ZOOKEEPER:-}" ] || [ -e /usr/share/java/zookeeper.jar ] || install_packages libzookeeper-java
+}
+
 # need_moto: there is a moto_server, which plays EC2 for the tests, in a Python environment of this checkout's own.
 need_moto() {
     local moto='moto[server,ec2]==5.2.5'

@@ -21,6 +21,8 @@ pub(crate) struct Shape {
     pub(crate) backend: Vec<Line>,
     pub(crate) shared_frontend: Vec<Line>,
     pub(crate) options: Template,
+    /// What a registry asks of all servers, to stand behind the service's own options.
+    pub(crate) asked: Option<Template>,
     /// Whether a cookie on a server line has any effect.
     pub(crate) cookie: bool,
     /// Whether a `default-server` line says what becomes of a name that does not resolve.
@@ -98,11 +100,14 @@ impl Shape {
             .assign(named.iter().map(|(name, endpoint)| (name.clone(), wanted_id(endpoint))));
         *ids = assigned.ids;
         // Read once for all: a hundred servers then share one text.
-        let constant = self.options.constant().map(trusted);
+        let constant = Constant {
+            own: self.options.constant().map(trusted),
+            asked: self.asked.as_ref().and_then(Template::constant).and_then(untrusted),
+        };
         let mut servers = Vec::with_capacity(named.len());
         for (name, endpoint) in named {
             let server = match ids.get(&name) {
-                Some(&id) => self.server(name, endpoint, id, constant.as_ref()),
+                Some(&id) => self.server(name, endpoint, id, &constant),
                 None => Err(format!("no id is left up to {}", self.max_server_id)),
             };
             match server {
@@ -118,18 +123,17 @@ impl Shape {
         (servers, rejected)
     }
 
-    /// `constant`: the service's options, if they are the same for all.
     fn server(
         &self,
         name: Name,
         endpoint: &Endpoint,
         id: ServerId,
-        constant: Option<&Result<ServerOptions, String>>,
+        constant: &Constant,
     ) -> Result<Server, String> {
         let host = endpoint.host().to_string();
         let address = Address::parse(&host).map_err(|error| error.to_string())?;
-        let own = if let Some(constant) = constant {
-            constant.clone()?
+        let own = if let Some(own) = &constant.own {
+            own.clone()?
         } else if endpoint.name().is_none() && self.options.needs_name() {
             // An option without its value would take the next word for it.
             return Err("the service's server_options have `%{name}`, and it has no name".to_owned());
@@ -144,16 +148,33 @@ impl Shape {
         let weight = endpoint.weight().filter(|_| self.use_nerve_weights);
         // What registries hold goes up to any number, HAProxy's weights to 256.
         let weight = weight.map(|weight| Weight::new(weight).unwrap_or(Weight::MAX));
-        Server::builder(name, address, endpoint.port(), id)
+        let builder = Server::builder(name, address, endpoint.port(), id)
             .backup(endpoint.backup())
             .cookie(cookie)
             .weight(weight)
             .inherits_init_addr(self.names_init_addr)
-            .options(own)
-            .options(asked)
-            .build()
-            .map_err(|error| error.to_string())
+            .options(own);
+        let of_all = match (&constant.asked, &self.asked) {
+            (Some(options), _) => Some(options.clone()),
+            (None, Some(template)) => untrusted(&template.fill(&host, endpoint.port().get(), "")),
+            (None, None) => None,
+        };
+        // What is asked of all servers is not worth losing one: all options together may be too long for its line.
+        let with_all =
+            of_all.and_then(|of_all| builder.clone().options(of_all).options(asked.clone()).build().ok());
+        with_all.map_or_else(|| builder.options(asked).build().map_err(|error| error.to_string()), Ok)
     }
+}
+
+/// The options that are the same for all servers of a service, read once.
+struct Constant {
+    own: Option<Result<ServerOptions, String>>,
+    asked: Option<ServerOptions>,
+}
+
+/// What a registry asks of all servers. It was judged when it came.
+fn untrusted(text: &str) -> Option<ServerOptions> {
+    ServerOptions::untrusted(text).ok()
 }
 
 /// The operator's own options for a service's servers.

@@ -62,12 +62,14 @@
 //! |---|---|---|
 //! | `etcd` | the discovery method `etcd` | yes |
 //! | `ec2` | the discovery method `ec2tag`; a build without it never compiles the AWS SDK | no |
-//! | `zk` | nothing yet: reserved for the methods of ZooKeeper | no |
+//! | `zk` | the discovery methods `zookeeper` and `zookeeper_poll` | no |
+//! | `zk-tls` | TLS and SASL for them, by a second client | no |
 
 mod agent;
 pub mod config;
 mod desired;
 mod fold;
+mod generator;
 mod method;
 mod model;
 mod news;

@@ -59,6 +59,28 @@ pub(crate) fn etcd(section: &Section) -> Result<Source, Vec<Problem>> {
     }))
 }
 
+/// `zookeeper`: the children of a node, watched.
+#[cfg(feature = "zk")]
+pub(crate) fn zookeeper(section: &Section) -> Result<Source, Vec<Problem>> {
+    Ok(children(section.parse::<discovery_zk::ZkConfig>()?.into_parts()))
+}
+
+/// `zookeeper_poll`: the children of a node, listed no more often than asked for.
+#[cfg(feature = "zk")]
+pub(crate) fn zookeeper_poll(section: &Section) -> Result<Source, Vec<Problem>> {
+    Ok(children(section.parse::<discovery_zk::ZkPollConfig>()?.into_parts()))
+}
+
+#[cfg(feature = "zk")]
+fn children((ensemble, node): (discovery_zk::EnsembleConfig, discovery_zk::Node)) -> Source {
+    Source::new(move |context| {
+        let backoff = context.backoff();
+        let ensemble =
+            context.shared(ensemble.clone(), |config| discovery_zk::Ensemble::new(config, backoff));
+        ensemble.member(node.clone())
+    })
+}
+
 /// `ec2tag`: the instances of EC2 that have certain tags.
 #[cfg(feature = "ec2")]
 pub(crate) fn ec2tag(section: &Section) -> Result<Source, Vec<Problem>> {
@@ -70,4 +92,72 @@ pub(crate) fn ec2tag(section: &Section) -> Result<Source, Vec<Problem>> {
         region.member(selector.clone(), port, every)
     });
     Ok(source.without_ports())
+}
+
+#[cfg(all(test, feature = "zk"))]
+mod tests {
+    use crate::{Config, Registry};
+
+    fn read(text: &str) -> Result<Config, Vec<String>> {
+        let config = Config::parse(text, None, &Registry::builtin());
+        config.map_err(|report| report.problems().iter().map(ToString::to_string).collect())
+    }
+
+    /// Two services; `first` and `second` are what stands in their `discovery`.
+    fn services(first: &str, second: &str) -> String {
+        format!(
+            "services:\n  web:\n    discovery: {{{first}}}\n    haproxy: {{port: 1}}\n\
+             \n  db:\n    discovery: {{{second}}}\n    haproxy: {{port: 2}}\n\
+             haproxy: {{config_file_path: /tmp/h.cfg, reload_command: \"true\", global: [], defaults: []}}\n"
+        )
+    }
+
+    #[test]
+    fn a_service_in_zookeeper_can_have_all_that_synapse_has() {
+        let text = services(
+            "method: zookeeper, hosts: [zk1:2181, zk2:2181], path: /web, \
+             decode: {method: serverset, endpoint_name: http}, generator_config_path: disabled, \
+             retry_policy: {max_attempts: 10, max_delay: 600, base_interval: 0.5, max_interval: '60'}, \
+             discovery_jitter: 5, label_filters: [{label: az, value: a, condition: equals}]",
+            "method: zookeeper_poll, hosts: zk1:2181/chroot, path: /db, decode: nerve, \
+             polling_interval_sec: '60', user: u, password: p, session_timeout: 20, connect_timeout: 3, \
+             request_timeout: 5, client: zookeeper-async",
+        );
+        let config = read(&text).unwrap();
+        assert_eq!(config.services().collect::<Vec<_>>(), ["web", "db"]);
+        assert!(config.warnings().problems().is_empty(), "{}", config.warnings());
+    }
+
+    #[test]
+    fn each_mistake_is_told_where_it_stands() {
+        let text = services(
+            "method: zookeeper, hosts: [zk1, 'zk2:0'], path: web, decode: {method: nerv}, \
+             discovery_jitter: 300, retry_policy: {max_attempts: 0}, genrator_config_path: /x",
+            "method: zookeeper_poll, hosts: [zk1], path: /db, polling_interval_sec: -1, client: zk",
+        );
+        let expected = [
+            "3:49: services.web.discovery.hosts[1]: missing or invalid zookeeper host: the port is not a number from 1 to 65535",
+            "3:65: services.web.discovery.path: invalid zookeeper path: it does not begin with /",
+            "3:87: services.web.discovery.decode.method: unknown value \"nerv\"; did you mean `nerve`?",
+            "3:112: services.web.discovery.discovery_jitter: `discovery_jitter` is not from 0 to 120 s",
+            "3:131: services.web.discovery.retry_policy: `max_attempts` must be greater than 0; it has no effect, for nothing gives up here",
+            "3:150: services.web.discovery.genrator_config_path: unknown key; did you mean `generator_config_path`?",
+            "7:88: services.db.discovery.polling_interval_sec: not a number of seconds, 0 or more",
+            "7:100: services.db.discovery.client: expected one of `zookeeper-async`, `zookeeper-client`, found \"zk\"",
+        ];
+        assert_eq!(read(&text).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn what_is_missing_and_what_belongs_elsewhere_is_told_of_the_section() {
+        let text = services(
+            "method: zookeeper, path: /web",
+            "method: zookeeper, hosts: zk1, path: /db, polling_interval_sec: 5",
+        );
+        let expected = [
+            "3:16: services.web.discovery: missing or invalid zookeeper host: name the servers under `hosts`",
+            "7:16: services.db.discovery: `polling_interval_sec` is for the method `zookeeper_poll`; here changes are seen at once",
+        ];
+        assert_eq!(read(&text).unwrap_err(), expected);
+    }
 }

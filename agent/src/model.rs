@@ -10,6 +10,7 @@ use crate::{
     config::{self, Haproxy},
     desired::{KnownIds, Shape},
     fold::{Folded, Served, fold},
+    generator::Generator,
 };
 
 /// The desired state of everything.
@@ -17,12 +18,14 @@ use crate::{
 pub(crate) struct Model {
     document: Document,
     services: Vec<State>,
+    haproxy: Haproxy,
 }
 
 /// The desired state of one service.
 #[derive(Debug)]
 struct State {
     config: config::Service,
+    generator: Generator,
     last_good: Option<Snapshot>,
     /// Those that were served before this program started, until it is known who is to be.
     before: Vec<Server>,
@@ -64,25 +67,26 @@ impl Model {
             let mut state = State {
                 ids: before.iter().map(|server| (server.name().clone(), server.id())).collect(),
                 config: config.clone(),
+                generator: Generator::default(),
                 last_good: None,
                 before,
                 position: None,
                 rejected: Rejected::default(),
                 leaderless: false,
             };
-            if let Some(service) = state.desired(None) {
+            if let Some(service) = state.desired(None, haproxy) {
                 state.position = Some(document.services.len());
                 document.services.push(Arc::new(service));
             }
             states.push(state);
         }
-        Self { document, services: states }
+        Self { document, services: states, haproxy: haproxy.clone() }
     }
 
     /// Looks at one service again, by its place in the configuration. `None`: nothing is different for HAProxy.
     pub(crate) fn refresh(&mut self, index: usize, said: Option<&Snapshot>) -> Option<Changed> {
         let state = self.services.get_mut(index)?;
-        let desired = state.desired(said);
+        let desired = state.desired(said, &self.haproxy);
         let (position, desired) = (state.position?, desired?);
         let current = &mut self.document.services[position];
         if **current == desired {
@@ -104,14 +108,15 @@ impl Model {
         let Some(state) = self.services.get(index) else { return (0, Rejected::default()) };
         let servers =
             state.position.map_or(0, |position| self.document.services[position].backend.servers.len());
-        (servers, state.rejected.clone())
+        (servers, state.generator.refused().and(&state.rejected))
     }
 }
 
 impl State {
     /// Folds what the source said and makes servers of it. Logs what is refused for the first time.
-    fn desired(&mut self, said: Option<&Snapshot>) -> Option<Service> {
-        let shape: &Shape = self.config.shape.as_ref()?;
+    fn desired(&mut self, said: Option<&Snapshot>, haproxy: &Haproxy) -> Option<Service> {
+        self.generator.follow(said.and_then(Snapshot::settings), &self.config, haproxy);
+        let shape: &Shape = self.generator.shape().or(self.config.shape.as_ref())?;
         let Folded { served, last_good, no_leader } = fold(&self.config.rules, said, self.last_good.as_ref());
         self.last_good = last_good;
         let service = self.config.name.as_str();

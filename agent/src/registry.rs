@@ -158,6 +158,10 @@ impl Registry {
         let registry = registry.with("etcd", crate::method::etcd);
         #[cfg(feature = "ec2")]
         let registry = registry.with("ec2tag", crate::method::ec2tag);
+        #[cfg(feature = "zk")]
+        let registry = registry
+            .with("zookeeper", crate::method::zookeeper)
+            .with("zookeeper_poll", crate::method::zookeeper_poll);
         registry
     }
 

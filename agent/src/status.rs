@@ -45,7 +45,8 @@ pub struct ServiceStatus {
     pub health: Health,
     /// How many servers HAProxy is to use for it.
     pub servers: usize,
-    /// Entries of the source, and endpoints, that are not served because they can't be.
+    /// Entries of the source, and endpoints, that are not served because they can't be, and generator configuration of the
+    /// registry that is refused.
     pub rejected: Rejected,
 }
 

@@ -7,37 +7,33 @@
 //! 10 ms). A last part has a real HAProxy reload the same file.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
-#[path = "scale/program.rs"]
-mod program;
+#[path = "scale/metrics.rs"]
+mod metrics;
 mod support;
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use e2e::{Dir, Etcd, Haproxy, Port};
-use program::Program;
+use metrics::Metrics;
 use serde_json::json;
+use support::program::{self, Program};
+use support::services::{self, DEADLINE, ENDPOINTS, SERVICES, inode, replaced};
 use support::{Sample, Table, milliseconds};
 use tokio::time::{Instant, sleep};
 
-const SERVICES: usize = 1_000;
-const ENDPOINTS: usize = 100;
 /// Single changes, each waited for.
 const CHANGES: u32 = 100;
 /// Single changes that a real HAProxy reloads for.
 const RELOADS: usize = 5;
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_secs(30);
-const DEADLINE: Duration = Duration::from_mins(2);
-/// Between two looks at the file: a call of `stat`.
-const LOOK: Duration = Duration::from_millis(1);
 
 fn main() {
     if !support::wanted() {
         return;
     }
-    let binary = program::build();
+    let binary = program::build("etcd");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime of one thread").block_on(measure(&binary));
 }
@@ -68,8 +64,7 @@ async fn cold(binary: &Path, config: &Path, file: &Path) -> Program {
     let program = Program::start(binary, config);
     replaced(file, 0).await;
     let took = program.age();
-    let text = std::fs::read_to_string(file).expect("it was just written");
-    assert_eq!(text.matches("\n\tserver ").count(), SERVICES * ENDPOINTS, "the first write has everything");
+    let text = services::whole(file);
     let usage = program.usage();
     println!("first start, to the whole file ({} bytes): {:.0} ms; {usage}", text.len(), milliseconds(took));
     program
@@ -135,7 +130,7 @@ async fn reloads(etcd: &Etcd, binary: &Path, dir: &Dir, fronts: &[Port], file: &
         alone.add(start.elapsed());
     }
     let program = Program::start(binary, &config);
-    program.reads(etcd).await;
+    watches(etcd).await;
     for change in 0..RELOADS {
         let before = settled(&haproxy).await;
         let start = Instant::now();
@@ -163,18 +158,13 @@ async fn settled(haproxy: &Haproxy) -> u32 {
     .await
 }
 
-/// Waits until there is another file than that with the given inode.
-async fn replaced(file: &Path, old: u64) {
-    let end = Instant::now() + DEADLINE;
-    while inode(file) == old {
-        assert!(Instant::now() < end, "waited {DEADLINE:?} for {} to be replaced", file.display());
-        sleep(LOOK).await;
-    }
-}
-
-/// 0 where there is no file.
-fn inode(file: &Path) -> u64 {
-    std::fs::metadata(file).map_or(0, |metadata| metadata.ino())
+/// Waits until the program watches everything.
+async fn watches(etcd: &Etcd) {
+    e2e::wait_until(DEADLINE, "all watches", async || {
+        let watches = Metrics::of(etcd).await.sum("etcd_debugging_mvcc_watcher_total ");
+        if watches >= SERVICES as u64 { Ok(()) } else { Err(format!("{watches} watches")) }
+    })
+    .await;
 }
 
 fn key(service: usize, number: usize) -> String {
@@ -187,39 +177,14 @@ fn prefix(service: usize) -> String {
 
 /// As nerve writes it. `change` makes it another one.
 fn registration(service: usize, number: usize, change: usize) -> String {
-    let host = format!("10.{}.{}.{number}", service / 256, service % 256);
-    let name = format!("node-{service:04}-{number:03}");
+    let (name, host) = (services::name(service, number), services::host(service, number));
     json!({ "host": host, "port": 8080 + change, "name": name }).to_string()
 }
 
 fn config(etcd: &Etcd, fronts: &[Port], file: &Path, reload: Option<&str>) -> String {
-    let services: serde_json::Map<_, _> = (0..SERVICES)
-        .map(|service| {
-            let section = json!({
-                "discovery": { "method": "etcd", "endpoints": etcd.endpoints(), "prefix": prefix(service) },
-                "haproxy": {
-                    "port": fronts[service].number(),
-                    // As long as usual, but without `check`, for which HAProxy wants a file descriptor a server.
-                    "server_options": "maxconn 100 inter 2s rise 3 fall 2",
-                    "listen": ["balance roundrobin"],
-                },
-            });
-            (format!("service-{service:04}"), section)
-        })
-        .collect();
-    json!({
-        "services": services,
-        "haproxy": {
-            "config_file_path": file,
-            "do_reloads": reload.is_some(),
-            "reload_command": reload,
-            "restart_interval": 0,
-            "bind_address": "127.0.0.1",
-            "global": ["maxconn 1000"],
-            "defaults": ["mode http", "timeout connect 1s", "timeout client 10s", "timeout server 10s"],
-        },
-    })
-    .to_string()
+    let discovery =
+        |service| json!({ "method": "etcd", "endpoints": etcd.endpoints(), "prefix": prefix(service) });
+    services::config(fronts, file, reload, discovery)
 }
 
 /// What etcd has done for its clients, the benchmark's own puts not included.
@@ -233,7 +198,7 @@ struct Traffic {
 
 impl Traffic {
     async fn of(etcd: &Etcd) -> Self {
-        let metrics = program::Metrics::of(etcd).await;
+        let metrics = Metrics::of(etcd).await;
         let sum = |name| metrics.sum(name);
         Self {
             ranges: sum("grpc_server_started_total{grpc_method=\"Range\""),

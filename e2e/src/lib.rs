@@ -1,6 +1,6 @@
-//! Scenarios against real servers: etcd, HAProxy, and small HTTP servers behind them, on loopback.
+//! Scenarios against real servers: etcd, ZooKeeper, HAProxy, and small HTTP servers behind them, on loopback.
 //!
-//! Everything here is a handle on something that runs: a child process ([`Etcd`], [`Haproxy`]) or a task of the
+//! Everything here is a handle on something that runs: a child process ([`Etcd`], [`Zookeeper`], [`Haproxy`]) or a task of the
 //! test's own runtime ([`HttpBackend`], [`Proxy`]). Dropping the handle ends it, in a test that panics too. Should
 //! the test binary itself be killed, a guard in each child's process group ends the group.
 //!
@@ -53,6 +53,8 @@
 //! |---|---|
 //! | `E2E_KEEP` | when set, a failed test leaves its directories (data, configuration, logs) and prints their paths |
 //! | `E2E_ETCD`, `E2E_ETCDCTL`, `E2E_HAPROXY` | the binary to use in place of the one found on the `PATH` |
+//! | `E2E_JAVA` | the `java` to use in place of the one found on the `PATH` |
+//! | `E2E_ZOOKEEPER` | Java's class path with ZooKeeper and an SLF4J logger to stderr, in place of the Debian package's |
 //! | `E2E_MOTO_SERVER` | moto's `moto_server`, in place of that of the virtual environment `.venv` |
 //! | `RUST_LOG` | what [`show_logs`] shows |
 
@@ -84,6 +86,8 @@ mod site;
 mod spread;
 mod traffic;
 mod wait;
+mod watching;
+mod zookeeper;
 
 pub use agent_task::AgentTask;
 pub use certificate::Certificates;
@@ -105,3 +109,8 @@ pub use site::Site;
 pub use spread::{Spread, requests_over};
 pub use traffic::Traffic;
 pub use wait::wait_until;
+pub use watching::Watching;
+pub use zookeeper::{
+    NodeKind, Registrar, RegistrarOptions, Registration, Zookeeper, ZookeeperConnection, ZookeeperCounters,
+    ZookeeperEnsemble, ZookeeperOptions, ZookeeperRequest, ZookeeperStatus, ZookeeperWatches,
+};

@@ -4,7 +4,7 @@ mod etcd_support;
 
 use discovery_core::Health;
 use e2e::{Etcd, Proxy};
-use etcd_support::{DEADLINE, Watching, connect, equal, metric, registration, requests, section};
+use etcd_support::{DEADLINE, connect, equal, metric, registration, requests, section, watching};
 use serde_json::json;
 
 const SERVICES: u16 = 1000;
@@ -33,9 +33,8 @@ async fn a_thousand_services_share_a_connection_and_a_change_costs_one_event() {
 
     let before = requests(&etcd, "Range").await;
     let (cluster, _) = connect(section(&[proxy.address().to_string()], "/unused", json!({})));
-    let mut services: Vec<_> = (0..SERVICES)
-        .map(|service| Watching::new(&cluster, prefix(service).parse().expect("a prefix")))
-        .collect();
+    let mut services: Vec<_> =
+        (0..SERVICES).map(|service| watching(&cluster, prefix(service).parse().expect("a prefix"))).collect();
     for service in &mut services {
         service.until_ports([1]).await;
     }

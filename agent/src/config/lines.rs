@@ -35,7 +35,7 @@ impl<'a> Lines<'a> {
         lines
     }
 
-    fn problem(&self, index: usize, message: impl Into<String>) -> Problem {
+    pub(super) fn problem(&self, index: usize, message: impl Into<String>) -> Problem {
         let path = self.section.path().key(self.key);
         match self.section.get(self.key) {
             Some(Node { value: Value::Seq(items), .. }) if index < items.len() => {

@@ -6,6 +6,7 @@ mod haproxy;
 mod lines;
 mod load;
 mod node;
+mod overlay;
 mod parse;
 mod port;
 mod raw;

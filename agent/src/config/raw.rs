@@ -133,7 +133,7 @@ fn yes() -> bool {
 }
 
 /// A key that means one thing when it is absent and another when it is null.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Given<T> {
     #[default]
     Absent,

@@ -1,5 +1,7 @@
 //! One service of the configuration.
 
+use std::sync::Arc;
+
 use discovery_core::{
     Endpoint, Snapshot,
     transform::{Condition, Defaults, LabelFilter, WhenEmpty},
@@ -29,6 +31,8 @@ pub(crate) struct Service {
     pub(crate) rules: Rules,
     /// `None`: HAProxy does not serve it (`disabled`).
     pub(crate) shape: Option<Shape>,
+    /// The section that `shape` was made of: what a registry's is measured against.
+    pub(super) own: Arc<raw::ServiceHaproxy>,
 }
 
 /// Discovery methods of Synapse that this build does not have, and what to do about it.
@@ -36,8 +40,10 @@ fn elsewhere(method: &str) -> Option<&'static str> {
     match method {
         "etcd" => Some("this build was made without the feature `etcd`"),
         "ec2tag" => Some("this build was made without the feature `ec2`"),
-        "zookeeper" | "zookeeper_poll" | "zookeeper_dns" | "zookeeper_dns_poll" | "dns" | "docker"
-        | "multi" | "marathon" => Some("Synapse has it, this version does not"),
+        "zookeeper" | "zookeeper_poll" => Some("this build was made without the feature `zk`"),
+        "zookeeper_dns" | "zookeeper_dns_poll" | "dns" | "docker" | "multi" | "marathon" => {
+            Some("Synapse has it, this version does not")
+        }
         _ => None,
     }
 }
@@ -88,7 +94,8 @@ impl Service {
             );
             found.problems.push(section.problem(message));
         }
-        (found.problems.len() == before).then_some(Self { name, method, source, rules, shape })
+        let own = Arc::new(raw.haproxy);
+        (found.problems.len() == before).then_some(Self { name, method, source, rules, shape, own })
     }
 }
 

@@ -1,9 +1,11 @@
 //! The `haproxy` section of a service.
 
-use haproxy_render::{Bind, Line, Name, ServerOptions, directive, keyword};
+use std::num::NonZeroU16;
+
+use haproxy_render::{Address, Bind, Line, Name, Server, ServerId, ServerOptions, directive, keyword};
 
 use super::{
-    Node, Port, Section, Value,
+    Node, Port, Problem, Section, Value,
     haproxy::Haproxy,
     lines::Lines,
     raw::{self, Given},
@@ -46,12 +48,9 @@ pub(super) fn read(
     let backend_name = backend_name
         .map_err(|error| found.problems.push(section.problem_at("backend_name", error.to_string())))
         .ok();
-    if raw.cookie_value_method.as_deref().is_some_and(|method| method != "name") {
-        let message = "this version only has `name`: the cookie's value is the server's name";
-        found.problems.push(section.problem_at("cookie_value_method", message));
-    }
+    cookie_value_method(&section, raw, found.problems);
     let bind = bind(&section, raw, haproxy, found);
-    let order = order(&section, raw, found);
+    let order = order(&section, raw, found.warnings);
     let options = options(raw.server_options.as_deref().unwrap_or_default())
         .map_err(|error| found.problems.push(section.problem_at("server_options", error)))
         .ok();
@@ -59,12 +58,10 @@ pub(super) fn read(
     if found.problems.len() > before {
         return None;
     }
-    let in_effect = |test: fn(&[Line]) -> bool| test(&haproxy.defaults) || test(&backend);
-    let mode = directive::mode(&backend).or_else(|| directive::mode(&haproxy.defaults));
-    Some(Shape {
+    let mut shape = Shape {
         service: name.clone(),
-        cookie: in_effect(directive::has_cookie) && mode == Some("http"),
-        names_init_addr: in_effect(directive::sets_init_addr),
+        cookie: false,
+        names_init_addr: false,
         frontend,
         has_frontend: !matches!(raw.port, Given::Absent),
         bind,
@@ -73,10 +70,28 @@ pub(super) fn read(
         backend,
         shared_frontend,
         options: options?,
+        asked: None,
         order,
         use_nerve_weights: haproxy.use_nerve_weights,
         max_server_id: haproxy.max_server_id,
-    })
+    };
+    settle(&mut shape, &haproxy.defaults);
+    Some(shape)
+}
+
+/// Sets what follows from the lines of the backend and those of the `defaults` section.
+pub(super) fn settle(shape: &mut Shape, defaults: &[Line]) {
+    let in_effect = |test: fn(&[Line]) -> bool| test(defaults) || test(&shape.backend);
+    let mode = directive::mode(&shape.backend).or_else(|| directive::mode(defaults));
+    shape.cookie = in_effect(directive::has_cookie) && mode == Some("http");
+    shape.names_init_addr = in_effect(directive::sets_init_addr);
+}
+
+pub(super) fn cookie_value_method(section: &Section, raw: &raw::ServiceHaproxy, problems: &mut Vec<Problem>) {
+    if raw.cookie_value_method.as_deref().is_some_and(|method| method != "name") {
+        let message = "this version only has `name`: the cookie's value is the server's name";
+        problems.push(section.problem_at("cookie_value_method", message));
+    }
 }
 
 fn bind(
@@ -102,7 +117,7 @@ fn bind(
     Some(bind)
 }
 
-fn order(section: &Section, raw: &raw::ServiceHaproxy, found: &mut Findings<'_>) -> Order {
+pub(super) fn order(section: &Section, raw: &raw::ServiceHaproxy, warnings: &mut Vec<Problem>) -> Order {
     match raw.backend_order.as_deref() {
         None | Some("asc") => Order::Ascending,
         Some("desc") => Order::Descending,
@@ -111,7 +126,7 @@ fn order(section: &Section, raw: &raw::ServiceHaproxy, found: &mut Findings<'_>)
             let remark = format!(
                 "{other:?} has no effect in this version: servers are written in the order of their names"
             );
-            found.warnings.push(section.problem_at("backend_order", remark));
+            warnings.push(section.problem_at("backend_order", remark));
             Order::Ascending
         }
     }
@@ -120,14 +135,39 @@ fn order(section: &Section, raw: &raw::ServiceHaproxy, found: &mut Findings<'_>)
 /// Reads `server_options`, and refuses what HAProxy could take from no server, or would take for something else.
 fn options(text: &str) -> Result<Template, String> {
     let template = Template::parse(text).map_err(|error| error.to_string())?;
-    let (host, port, name) = ("192.0.2.1", 65_533, "name-of-an-endpoint");
-    let filled =
-        ServerOptions::trusted(&template.fill(host, port, name)).map_err(|error| error.to_string())?;
-    // A place is for a value. Where HAProxy expects an option, whoever registers could name one.
-    if [host, &port.to_string(), name].iter().any(|place| filled.contains(place)) {
+    let filled = ServerOptions::trusted(&sample(&template)).map_err(|error| error.to_string())?;
+    places_are_values(&filled)?;
+    Ok(template)
+}
+
+/// Judges what a registry asks of all servers of a service, by itself and behind the service's `own` options.
+pub(super) fn judge_asked(own: &Template, asked: &Template) -> Result<(), String> {
+    let text = |error: &dyn std::error::Error| error.to_string();
+    let asked = ServerOptions::untrusted(&sample(asked)).map_err(|error| text(&error))?;
+    places_are_values(&asked)?;
+    let own = ServerOptions::trusted(&sample(own)).map_err(|error| text(&error))?;
+    let name = Name::parse(NAME).map_err(|error| text(&error))?;
+    let address = Address::parse(HOST).map_err(|error| text(&error))?;
+    let id = ServerId::new(1).map_err(|error| text(&error))?;
+    let server = Server::builder(name, address, PORT, id).options(own).options(asked).build();
+    server.map(drop).map_err(|error| format!("behind the service's own options: {error}"))
+}
+
+/// An endpoint whose parts are told from anything else that options may have.
+const HOST: &str = "192.0.2.1";
+const PORT: NonZeroU16 = NonZeroU16::new(65_533).expect("it is not 0");
+const NAME: &str = "name-of-an-endpoint";
+
+fn sample(template: &Template) -> String {
+    template.fill(HOST, PORT.get(), NAME)
+}
+
+/// A place is for a value. Where HAProxy expects an option, whoever registers could name one.
+fn places_are_values(filled: &ServerOptions) -> Result<(), String> {
+    if [HOST, &PORT.to_string(), NAME].iter().any(|place| filled.contains(place)) {
         return Err("`%{host}`, `%{port}` and `%{name}` can be values of options, not options".to_owned());
     }
-    Ok(template)
+    Ok(())
 }
 
 /// Names what stands there and does nothing, or not what it may seem to do.

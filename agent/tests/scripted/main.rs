@@ -10,6 +10,7 @@ mod outage;
 mod pace;
 mod plan;
 mod restart;
+mod settings;
 mod site;
 mod startup;
 mod status;

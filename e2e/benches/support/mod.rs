@@ -1,6 +1,9 @@
-//! What the benchmarks have in common: samples, and their tables.
+//! What the benchmarks have in common: samples and their tables, the program, and what it is given to do.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
+
+pub(crate) mod program;
+pub(crate) mod services;
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;

@@ -2,13 +2,12 @@
 
 #![allow(dead_code, reason = "each scenario uses its part")]
 
-use std::{collections::BTreeSet, fmt::Debug, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
-use discovery_core::{Backoff, Health, Observed, supervise};
+use discovery_core::Backoff;
 use discovery_etcd::{Cluster, EtcdConfig, Prefix};
-use e2e::Etcd;
+use e2e::{Etcd, Watching};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 /// Longest wait for anything that must happen, on a machine that is busy with other tests.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
@@ -48,7 +47,7 @@ pub(crate) fn watch_web(etcd: &Etcd) -> Watching {
 /// Watches [`WEB`] in a cluster.
 pub(crate) fn watch<E: Into<String> + Clone>(endpoints: &[E], more: Value) -> Watching {
     let (cluster, prefix) = connect(section(endpoints, WEB, more));
-    Watching::new(&cluster, prefix)
+    watching(&cluster, prefix)
 }
 
 /// A registration as nerve writes it.
@@ -66,56 +65,10 @@ pub(crate) async fn register(etcd: &Etcd, port: u16) {
     etcd.put(&key(port), &registration(port)).await;
 }
 
-/// A member under supervision.
-#[derive(Debug)]
-pub(crate) struct Watching {
-    observed: watch::Receiver<Observed>,
-}
-
-impl Watching {
-    pub(crate) fn new(cluster: &Cluster, prefix: Prefix) -> Self {
-        let member = cluster.member(prefix.clone());
-        let (publish, observed) = watch::channel(Observed::default());
-        tokio::spawn(async move {
-            supervise(prefix.as_str(), member, backoff(), publish, std::future::pending()).await;
-        });
-        Self { observed }
-    }
-
-    /// Waits for something to be observed.
-    pub(crate) async fn until(&mut self, what: &str, wanted: impl FnMut(&Observed) -> bool) -> Observed {
-        let seen = tokio::time::timeout(DEADLINE, self.observed.wait_for(wanted)).await;
-        let seen = seen.map(|seen| seen.expect("the supervisor runs as long as it is listened to").clone());
-        seen.unwrap_or_else(|_| {
-            panic!("waited {DEADLINE:?} for {what}; observed: {:?}", self.observed.borrow())
-        })
-    }
-
-    /// Waits until exactly these ports are known, and the source is healthy.
-    pub(crate) async fn until_ports(&mut self, ports: impl IntoIterator<Item = u16>) -> Observed {
-        let wanted: BTreeSet<u16> = ports.into_iter().collect();
-        let what = if wanted.len() > 20 { format!("{} ports", wanted.len()) } else { format!("{wanted:?}") };
-        self.until(&what, |now| {
-            let known = now.snapshot.as_ref().filter(|snapshot| snapshot.len() == wanted.len());
-            matches!(now.health, Health::Healthy)
-                && known.is_some_and(|known| ports_of(known).eq(wanted.iter().copied()))
-        })
-        .await
-    }
-
-    /// Waits until the source fails, and returns what it says.
-    pub(crate) async fn until_failing(&mut self) -> String {
-        self.until("a failure", |now| now.health.error().is_some())
-            .await
-            .health
-            .error()
-            .map(discovery_core::WatchError::chain)
-            .expect("it was waited for")
-    }
-
-    pub(crate) fn now(&self) -> Observed {
-        self.observed.borrow().clone()
-    }
+/// Supervises what is watched below a prefix.
+pub(crate) fn watching(cluster: &Cluster, prefix: Prefix) -> Watching {
+    let member = cluster.member(prefix.clone());
+    Watching::new(prefix.as_str(), member)
 }
 
 /// The ports of a snapshot whose hosts are all the same, in order.

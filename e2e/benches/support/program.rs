@@ -5,21 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use e2e::Etcd;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
-use super::{DEADLINE, SERVICES};
+use super::services::DEADLINE;
 
 /// What the kernel counts processor time in: a hundredth of a second, on every architecture that Linux has this for.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Builds it as people do, and says where it is.
-pub(crate) fn build() -> PathBuf {
+/// Builds it as people do who need one source alone, and says where it is.
+pub(crate) fn build(source: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--release", "-p", "synapse-rs", "--no-default-features", "--features", "etcd"])
+        .args(["build", "--release", "-p", "synapse-rs", "--no-default-features", "--features", source])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(workspace)
         .stderr(Stdio::inherit())
@@ -95,13 +94,10 @@ impl Program {
         Usage { cpu: TICK * ticks, resident }
     }
 
-    /// Waits until it watches everything.
-    pub(crate) async fn reads(&self, etcd: &Etcd) {
-        e2e::wait_until(DEADLINE, "all watches", async || {
-            let watches = Metrics::of(etcd).await.sum("etcd_debugging_mvcc_watcher_total ");
-            if watches >= SERVICES as u64 { Ok(()) } else { Err(format!("{watches} watches")) }
-        })
-        .await;
+    /// Forgets how much memory it had at most: from here on that is counted anew.
+    pub(crate) fn forget_most(&self) {
+        let path = format!("/proc/{}/clear_refs", self.pid().as_raw_nonzero());
+        std::fs::write(&path, "5").unwrap_or_else(|error| panic!("writing {path}: {error}"));
     }
 
     /// Ends it as an operator does.
@@ -114,26 +110,5 @@ impl Program {
     fn pid(&self) -> Pid {
         let id = self.child.id().expect("it was not waited for yet");
         Pid::from_raw(id.try_into().expect("process ids are small")).expect("no process has the id 0")
-    }
-}
-
-/// What etcd counts.
-#[derive(Debug)]
-pub(crate) struct Metrics(String);
-
-impl Metrics {
-    pub(crate) async fn of(etcd: &Etcd) -> Self {
-        Self(e2e::get(etcd.address(), "/metrics").await.expect("etcd serves its metrics").body)
-    }
-
-    /// The sum of those whose names begin like this.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "counters, which etcd writes as 1.5e+06 when they are large"
-    )]
-    pub(crate) fn sum(&self, name: &str) -> u64 {
-        let values = self.0.lines().filter(|line| line.starts_with(name));
-        values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
     }
 }

@@ -1,0 +1,387 @@
+//! The section as it is written.
+
+mod decoding;
+mod retry;
+
+use std::time::Duration;
+
+use discovery_core::{Seconds, Secret};
+use serde::Deserialize;
+
+use self::{decoding::Decoding, retry::RetryPolicy};
+use crate::{
+    config::{Client, EnsembleConfig, InvalidConfig, Sasl, Timeouts, Tls, ZkConfig, ZkPollConfig},
+    decode::Decode,
+    hosts::Hosts,
+    node::Node,
+    path::{InvalidPath, Path},
+};
+
+/// What Synapse polls at unless told otherwise.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Section {
+    #[serde(default)]
+    hosts: Option<Hosts>,
+    #[serde(default)]
+    path: Option<Path>,
+    #[serde(default)]
+    decode: Option<Decoding>,
+    #[serde(default)]
+    generator_config_path: Option<Settings>,
+    #[serde(default)]
+    retry_policy: Option<RetryPolicy>,
+    #[serde(default)]
+    discovery_jitter: Option<Jitter>,
+    #[serde(default)]
+    polling_interval_sec: Option<Interval>,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    password: Option<Secret>,
+    #[serde(default)]
+    tls: Option<Tls>,
+    #[serde(default)]
+    sasl: Option<SaslLogin>,
+    #[serde(default)]
+    client: Option<Client>,
+    #[serde(default)]
+    session_timeout: Option<Seconds>,
+    #[serde(default)]
+    connect_timeout: Option<Seconds>,
+    #[serde(default)]
+    request_timeout: Option<Seconds>,
+}
+
+impl TryFrom<Section> for ZkConfig {
+    type Error = InvalidConfig;
+
+    fn try_from(section: Section) -> Result<Self, InvalidConfig> {
+        if section.polling_interval_sec.is_some() {
+            return Err(InvalidConfig::NotPolled);
+        }
+        section.read(Duration::ZERO)
+    }
+}
+
+impl TryFrom<Section> for ZkPollConfig {
+    type Error = InvalidConfig;
+
+    fn try_from(section: Section) -> Result<Self, InvalidConfig> {
+        let every = section.polling_interval_sec.as_ref().map_or(INTERVAL, |&Interval(every)| every);
+        section.read(every).map(Self::new)
+    }
+}
+
+impl Section {
+    fn read(self, every: Duration) -> Result<ZkConfig, InvalidConfig> {
+        let Hosts { servers, chroot } = self.hosts.ok_or(InvalidConfig::NoHosts)?;
+        // Below the root of the ensemble: services with different chroots share one session.
+        let whole = |path: &Path| match &chroot {
+            None => Ok(path.clone()),
+            Some(chroot) => path.below(chroot),
+        };
+        let path = whole(&self.path.ok_or(InvalidConfig::NoPath)?)?;
+        let settings = match &self.generator_config_path {
+            None => Some(path.clone()),
+            Some(Settings::Disabled) => None,
+            Some(Settings::At(path)) => Some(whole(path)?),
+        };
+        let Decoding(decode) = self.decode.unwrap_or(Decoding(Decode::Nerve));
+        let Jitter(jitter) = self.discovery_jitter.unwrap_or(Jitter(Duration::ZERO));
+        let node = Node::new(path, decode).with_settings(settings).with_jitter(jitter).with_every(every);
+
+        let mut ensemble = EnsembleConfig::new(servers)?;
+        match (&self.user, &self.password) {
+            (Some(user), Some(password)) => ensemble = ensemble.with_user(user, password)?,
+            (None, None) => {}
+            _ => return Err(InvalidConfig::HalfUser),
+        }
+        if let Some(client) = self.client {
+            ensemble = ensemble.with_client(client)?;
+        }
+        if let Some(tls) = self.tls {
+            ensemble = ensemble.with_tls(tls)?;
+        }
+        if let Some(SaslLogin { user, password, .. }) = self.sasl {
+            ensemble = ensemble.with_sasl(Sasl { user, password })?;
+        }
+        if let Some(RetryPolicy(Some(retry))) = self.retry_policy {
+            ensemble = ensemble.with_retry(retry);
+        }
+        let or = |written: Option<Seconds>, default| written.map_or(default, Seconds::get);
+        let default = Timeouts::default();
+        let ensemble = ensemble.with_timeouts(Timeouts {
+            session: or(self.session_timeout, default.session),
+            connect: or(self.connect_timeout, default.connect),
+            request: or(self.request_timeout, default.request),
+        })?;
+        Ok(ZkConfig::new(ensemble, node))
+    }
+}
+
+/// `generator_config_path`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+enum Settings {
+    Disabled,
+    At(Path),
+}
+
+impl TryFrom<String> for Settings {
+    type Error = InvalidPath;
+
+    fn try_from(text: String) -> Result<Self, InvalidPath> {
+        if text == "disabled" { Ok(Self::Disabled) } else { Path::new(&text).map(Self::At) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "Seconds")]
+struct Jitter(Duration);
+
+impl TryFrom<Seconds> for Jitter {
+    type Error = InvalidConfig;
+
+    fn try_from(seconds: Seconds) -> Result<Self, InvalidConfig> {
+        let jitter = seconds.get();
+        if jitter > Duration::from_mins(2) { Err(InvalidConfig::Jitter) } else { Ok(Self(jitter)) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "Seconds")]
+struct Interval(Duration);
+
+impl TryFrom<Seconds> for Interval {
+    type Error = InvalidConfig;
+
+    fn try_from(seconds: Seconds) -> Result<Self, InvalidConfig> {
+        let every = seconds.get();
+        if every > Duration::from_hours(24) { Err(InvalidConfig::Interval) } else { Ok(Self(every)) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a map with `user` and `password`")]
+struct SaslLogin {
+    #[serde(default, rename = "mechanism")]
+    _mechanism: Mechanism,
+    user: String,
+    password: Secret,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+enum Mechanism {
+    #[default]
+    DigestMd5,
+}
+
+#[cfg(test)]
+mod tests {
+    use discovery_core::Backoff;
+
+    use super::*;
+
+    fn read(json: &str) -> Result<ZkConfig, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    fn with(rest: &str) -> Result<ZkConfig, String> {
+        read(&format!(r#"{{"hosts": ["zk1", "zk2:2182"], "path": "/web", {rest}}}"#))
+    }
+
+    fn polled(rest: &str) -> Result<Node, String> {
+        let json = format!(r#"{{"hosts": "zk1", "path": "/web" {rest}}}"#);
+        let config: ZkPollConfig = serde_json::from_str(&json).map_err(|error| error.to_string())?;
+        Ok(config.into_parts().1)
+    }
+
+    #[test]
+    fn everything_but_hosts_and_path_has_a_default() {
+        let (ensemble, node) = read(r#"{"hosts": ["zk1"], "path": "/web/"}"#).unwrap().into_parts();
+        assert_eq!(node, Node::new("/web".parse().unwrap(), Decode::Nerve));
+        assert_eq!(node.settings(), Some(node.path()));
+        assert_eq!(ensemble, EnsembleConfig::new(["zk1:2181".parse().unwrap()]).unwrap());
+        assert_eq!((ensemble.client(), ensemble.retry()), (Client::ZookeeperAsync, None));
+    }
+
+    #[test]
+    fn all_that_synapse_has_is_read() {
+        let config = with(
+            r#""decode": {"method": "serverset", "endpoint_name": "http"}, "generator_config_path": "/conf",
+                "retry_policy": {"max_attempts": 3, "max_delay": 60, "base_interval": 1, "max_interval": 5},
+                "discovery_jitter": 7.5"#,
+        );
+        let (ensemble, node) = config.unwrap().into_parts();
+        assert_eq!(*node.decode(), Decode::ServerSet { endpoint_name: Some("http".to_owned()) });
+        assert_eq!(node.settings().map(Path::as_str), Some("/conf"));
+        assert_eq!((node.jitter(), node.every()), (Duration::from_millis(7500), Duration::ZERO));
+        let retry = Backoff::new(Duration::from_secs(1), Duration::from_secs(5)).unwrap();
+        assert_eq!(ensemble.retry(), Some(retry));
+    }
+
+    #[test]
+    fn decode_is_a_map_or_a_name() {
+        let set = Decode::ServerSet { endpoint_name: None };
+        for (written, decode) in [
+            ("null", &Decode::Nerve),
+            ("{}", &Decode::Nerve),
+            (r#""nerve""#, &Decode::Nerve),
+            (r#"{"method": "nerve"}"#, &Decode::Nerve),
+            (r#""serverset""#, &set),
+            (r#"{"method": "serverset"}"#, &set),
+        ] {
+            assert_eq!(
+                with(&format!(r#""decode": {written}"#)).unwrap().node().decode(),
+                decode,
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_chroot_is_put_before_every_path() {
+        let config = r#"{"hosts": "zk1,zk2/root", "path": "/web", "generator_config_path": "/conf"}"#;
+        let (ensemble, node) = read(config).unwrap().into_parts();
+        assert_eq!(
+            (node.path().as_str(), node.settings().map(Path::as_str)),
+            ("/root/web", Some("/root/conf"))
+        );
+        let plain = read(r#"{"hosts": ["zk2", "zk1"], "path": "/web", "generator_config_path": "disabled"}"#);
+        let (other, node) = plain.unwrap().into_parts();
+        assert_eq!((node.path().as_str(), node.settings()), ("/web", None));
+        assert_eq!(ensemble, other);
+    }
+
+    #[test]
+    fn equal_ensembles_are_shared_whatever_is_watched_there() {
+        let one = with(r#""discovery_jitter": 1"#).unwrap();
+        let other =
+            read(r#"{"hosts": ["zk2:2182", "zk1:2181", "zk1"], "path": "/db", "decode": "serverset"}"#);
+        assert_eq!(*one.ensemble(), *other.unwrap().ensemble());
+        for rest in [
+            r#""user": "u", "password": "p""#,
+            r#""session_timeout": 30"#,
+            r#""retry_policy": {"base_interval": 1}"#,
+        ] {
+            assert_ne!(one.ensemble(), with(rest).unwrap().ensemble(), "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_retry_policy_that_says_nothing_of_pauses_changes_none() {
+        assert_eq!(with(r#""retry_policy": {"max_attempts": 10}"#).unwrap().ensemble().retry(), None);
+        let half = with(r#""retry_policy": {"max_interval": 2}"#).unwrap();
+        let pauses = Backoff::new(Duration::from_millis(500), Duration::from_secs(2)).unwrap();
+        assert_eq!(half.ensemble().retry(), Some(pauses));
+    }
+
+    #[test]
+    fn a_poll_has_an_interval() {
+        assert_eq!(polled("").unwrap().every(), Duration::from_mins(1));
+        for (written, every) in [("0", 0), ("30", 30_000), ("0.5", 500), ("86400", 86_400_000)] {
+            let node = polled(&format!(r#", "polling_interval_sec": {written}"#)).unwrap();
+            assert_eq!(node.every(), Duration::from_millis(every));
+        }
+        for (written, reason) in [("86401", "polling_interval_sec >= 0"), ("-1", "not a number of seconds")] {
+            let error = polled(&format!(r#", "polling_interval_sec": {written}"#)).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_a_digest() {
+        let config = with(r#""user": "u", "password": "p:w""#).unwrap();
+        let [auth] = config.ensemble().auth() else { panic!("one") };
+        assert_eq!((auth.scheme.as_str(), auth.credentials.reveal()), ("digest", "u:p:w"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        for (json, reason) in [
+            (r#"{"path": "/a"}"#, "missing or invalid zookeeper host"),
+            (r#"{"hosts": [], "path": "/a"}"#, "missing or invalid zookeeper host"),
+            (r#"{"hosts": "zk1"}"#, "invalid zookeeper path"),
+            (r#"{"hosts": "zk1", "path": "a"}"#, "it does not begin with /"),
+        ] {
+            let error = read(json).unwrap_err();
+            assert!(error.contains(reason), "{json}: {error}");
+        }
+        let long = format!(r#""generator_config_path": "/{}""#, "x".repeat(2000));
+        for (rest, reason) in [
+            (r#""decode": {"method": "thrift"}"#, "unknown variant `thrift`"),
+            (r#""decode": "thrift""#, "unknown variant `thrift`"),
+            (r#""decode": 1"#, "expected nerve, serverset, or a map"),
+            (r#""decode": {"endpoint_name": "http"}"#, "`endpoint_name` needs `method: serverset`"),
+            (r#""decode": {"methd": "nerve"}"#, "unknown field `methd`"),
+            (r#""generator_config_path": "disable""#, "it does not begin with /"),
+            (long.as_str(), "longer than 1024 bytes"),
+            (r#""retry_policy": {"max_attempts": 0}"#, "`max_attempts` must be greater than 0"),
+            (r#""retry_policy": {"max_delay": 0}"#, "`max_delay` is not longer than 0 s"),
+            (r#""retry_policy": {"base_interval": 0}"#, "`base_interval` is not longer than 0 s"),
+            (r#""retry_policy": {"base_interval": 90}"#, "or longer than `max_interval`"),
+            (r#""retry_policy": {"max_interval": 3601}"#, "or that one is longer than 3600 s"),
+            (r#""retry_policy": {"base_interval": -1}"#, "not a number of seconds"),
+            (r#""retry_policy": {"attempts": 1}"#, "unknown field `attempts`"),
+            (r#""discovery_jitter": 121"#, "`discovery_jitter` is not from 0 to 120 s"),
+            (r#""discovery_jitter": -1"#, "not a number of seconds"),
+            (r#""polling_interval_sec": 60"#, "is for the method `zookeeper_poll`"),
+            (r#""user": "u""#, "`user` and `password` go together"),
+            (r#""user": "u:v", "password": "p""#, "has a colon in it"),
+            (r#""session_timeout": 1"#, "`session_timeout` is not from 2 s to 600 s"),
+            (r#""request_timeout": 0"#, "`request_timeout` is not longer than 0 s"),
+            (r#""connect_timeout": 3601"#, "`connect_timeout` is not longer than 0 s and at most 3600 s"),
+            (r#""tls": {}"#, "missing field `ca`"),
+            (r#""tls": {"ca": "a", "key": "k"}"#, "`certificate` and `key` go together"),
+            (r#""tls": {"ca": "a"}, "client": "zookeeper-async""#, "need the client `zookeeper-client`"),
+            (r#""sasl": {"user": "u", "password": "p", "mechanism": "gssapi"}"#, "unknown variant `gssapi`"),
+            (r#""hots": "zk1""#, "unknown field `hots`"),
+        ] {
+            let error = with(rest).unwrap_err();
+            assert!(error.contains(reason), "{rest}: {error}");
+        }
+    }
+
+    const DEMANDING: [(&str, &str); 3] = [
+        (r#""tls": {"ca": "ca.pem", "certificate": "c.pem", "key": "k.pem"}"#, "`tls`"),
+        (r#""sasl": {"mechanism": "digest-md5", "user": "u", "password": "p"}"#, "`sasl`"),
+        (r#""client": "zookeeper-client""#, "`client: zookeeper-client`"),
+    ];
+
+    #[test]
+    #[cfg(feature = "zk-tls")]
+    fn tls_and_sasl_choose_the_client_that_can_do_them() {
+        for (rest, _) in DEMANDING {
+            assert_eq!(with(rest).unwrap().ensemble().client(), Client::ZookeeperClient, "{rest}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "zk-tls"))]
+    fn what_this_build_cannot_do_is_refused_with_the_name_of_the_feature() {
+        for (rest, what) in DEMANDING {
+            let error = with(rest).unwrap_err();
+            assert!(error.contains(what) && error.contains("the feature `zk-tls`"), "{rest}: {error}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_never_shown() {
+        let config = with(r#""user": "u", "password": "hunter2""#).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        for rest in [
+            r#""password": "hunter2""#,
+            r#""user": "u:", "password": "hunter2""#,
+            r#""user": "u", "password": ["hunter2"]"#,
+            r#""sasl": {"user": "u", "password": {"hunter2": 1}}"#,
+            r#""sasl": {"password": "hunter2"}"#,
+        ] {
+            let error = with(rest).unwrap_err();
+            assert!(!error.contains("hunter"), "{error}");
+        }
+    }
+}
