@@ -3,6 +3,7 @@
 //! Words are compared whole and without regard to case; of several lines HAProxy takes the last, and so do these.
 
 use crate::line::Line;
+use crate::option::{InvalidOption, ServerOptions};
 
 /// The words of a line up to a comment. Quotes are not looked into: none of the directives here needs any.
 fn words(line: &Line) -> impl Iterator<Item = &str> {
@@ -45,6 +46,31 @@ pub fn sets_init_addr(lines: &[Line]) -> bool {
     })
 }
 
+/// What the `default-server` lines among these say together, later ones last: for
+/// [`Server::with_defaults`](crate::Server::with_defaults).
+///
+/// To be asked of the lines of the defaults and then of the backend, in one go: a backend inherits, and adds to what it
+/// inherits. Fails on a line that HAProxy would not take, and on more options than a server can have.
+///
+/// ```
+/// use haproxy_render::{Line, directive};
+///
+/// let lines = ["default-server inter 2s # slow", "balance leastconn", "default-server check inter 5s"];
+/// let lines = lines.map(|line| Line::parse(line).unwrap());
+/// assert_eq!(directive::default_server(&lines)?.as_str(), "inter 2s check inter 5s");
+/// # Ok::<(), haproxy_render::InvalidOption>(())
+/// ```
+pub fn default_server<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Result<ServerOptions, InvalidOption> {
+    lines.into_iter().try_fold(ServerOptions::none(), |all, line| {
+        let text = line.as_str();
+        let (first, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+        if !first.eq_ignore_ascii_case("default-server") {
+            return Ok(all);
+        }
+        all.join(&ServerOptions::trusted(rest)?)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +100,18 @@ mod tests {
             Some("hdr(host)")
         );
         assert_eq!(balance(&[]), None);
+    }
+
+    #[test]
+    fn default_server_lines_add_up() {
+        let all = |texts: &[&str]| default_server(&lines(texts)).map(|options| options.to_string());
+        assert_eq!(
+            all(&["default-server\tcheck  inter 2s", "server a b:1 weight 2", "default-server # none"]),
+            Ok("check inter 2s".to_owned())
+        );
+        assert_eq!(all(&["default-server", "default-servers check"]), Ok(String::new()));
+        assert!(all(&["default-server sni \"str(a)"]).is_err());
+        assert!(all(&["default-server id 5"]).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::line::Line;
 use crate::name::Name;
+use crate::plan::Revision;
 use crate::server::Server;
 
 /// A whole configuration of HAProxy: what [`render`](crate::render) turns into a file.
@@ -18,6 +19,9 @@ use crate::server::Server;
 pub struct Document {
     /// Lines of the `global` section.
     pub global: Vec<Line>,
+    /// What the process that runs this document says when it is asked for its [`Revision`]; `None` for no such stamp. See
+    /// [`Renderer::revision`](crate::Renderer::revision).
+    pub revision: Option<Revision>,
     /// Lines of the `defaults` section.
     pub defaults: Vec<Line>,
     /// Sections of the user's own, written after `defaults` in this order.
@@ -98,9 +102,48 @@ impl Document {
     pub fn new(global: Vec<Line>, defaults: Vec<Line>) -> Self {
         Self { global, defaults, ..Self::default() }
     }
+
+    /// The lines of the `defaults` sections that the services' backends and frontends inherit from, in the order in which
+    /// they apply: of the last `defaults` section before them, after those that it names by `from`.
+    pub fn inherited(&self) -> Vec<&Line> {
+        let Some(last) = self.extra_sections.iter().rposition(Section::is_defaults) else {
+            return self.defaults.iter().collect();
+        };
+        // Every step of the chain goes towards the start of the file: it ends.
+        let mut chain = vec![last];
+        let mut at = last;
+        while let Some(parent) = self.extra_sections[at].parent() {
+            let before = &self.extra_sections[..at];
+            let named = |section: &Section| section.is_defaults() && section.name() == Some(parent);
+            match before.iter().rposition(named) {
+                Some(parent) => at = parent,
+                None => break,
+            }
+            chain.push(at);
+        }
+        chain.iter().rev().flat_map(|&at| &self.extra_sections[at].lines).collect()
+    }
 }
 
 impl Section {
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.title.as_str().split('#').next().unwrap_or_default().split_ascii_whitespace()
+    }
+
+    fn is_defaults(&self) -> bool {
+        self.words().next() == Some("defaults")
+    }
+
+    /// The section's name; a `defaults` section may have none.
+    fn name(&self) -> Option<&str> {
+        self.words().nth(1).filter(|word| *word != "from")
+    }
+
+    /// The section that it inherits from: `defaults NAME from PARENT`.
+    fn parent(&self) -> Option<&str> {
+        self.words().skip_while(|word| *word != "from").nth(1)
+    }
+
     /// A section with this title and these lines.
     pub fn new(title: Line, lines: Vec<Line>) -> Self {
         Self { title, lines }
@@ -180,6 +223,34 @@ impl Bind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backends_inherit_from_the_last_defaults_before_them() {
+        let line = |text: &str| Line::parse(text).unwrap();
+        let section = |title: &str| Section::new(line(title), vec![line(&format!("# of {title}"))]);
+        let inherited = |titles: &[&str]| {
+            let mut document = Document::new(Vec::new(), vec![line("# first")]);
+            document.extra_sections = titles.iter().map(|title| section(title)).collect();
+            document.inherited().into_iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(inherited(&["listen stats", "userlist defaults"]), ["# first"]);
+        assert_eq!(inherited(&["defaults a", "listen stats"]), ["# of defaults a"]);
+        assert_eq!(
+            inherited(&[
+                "defaults a",
+                "defaults b from a",
+                "defaults",
+                "defaults c from b",
+                "listen d from a"
+            ]),
+            ["# of defaults a", "# of defaults b from a", "# of defaults c from b"]
+        );
+        assert_eq!(
+            inherited(&["defaults a from b", "defaults b from a"]),
+            ["# of defaults a from b", "# of defaults b from a"]
+        );
+        assert_eq!(inherited(&["defaults from x"]), ["# of defaults from x"]);
+    }
 
     fn modernised(title: &str) -> Option<(String, String)> {
         let section = Section::new(Line::parse(title).unwrap(), Vec::new());

@@ -3,7 +3,8 @@
 //! A [`Document`] says what a configuration says: the `global` and `defaults` sections, sections of your own, and
 //! services, each with a frontend, a backend and servers. [`render()`] turns it into the text of `haproxy.cfg`:
 //! deterministic, one line feed at the end, and exactly as many lines and words as the value has. [`ReadBack`] reads such
-//! a file again, and the servers of files that others wrote.
+//! a file again, and the servers of files that others wrote. [`plan`] turns two documents into what takes a running HAProxy
+//! from one to the other: commands, or a reload with its reasons.
 //!
 //! Nothing here reads a file, opens a connection, looks at the time or at the environment: values go in, text comes out.
 //!
@@ -88,13 +89,15 @@
 //! # What the file relies on
 //!
 //! Each server line states all that makes up the server: `id` always, options in full. That is what makes a server that
-//! was added at run time the same as one from the file. Where you can choose, do not use `default-server` (HAProxy does
-//! not apply it to servers that are added at run time), and state `balance` (its default changed in HAProxy 3.3).
+//! was added at run time the same as one from the file. HAProxy does not apply `default-server` to servers that are added at
+//! run time, so write out what a server inherits ([`Server::with_defaults`]), and state `balance` (its default changed in
+//! HAProxy 3.3).
 //!
 //! Facts about HAProxy hold for versions 2.6 to 3.4.
 
 pub mod directive;
 pub mod keyword;
+pub mod plan;
 
 mod address;
 mod document;

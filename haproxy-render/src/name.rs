@@ -1,5 +1,6 @@
 //! Words that HAProxy itself bounds: names of sections and servers, and cookie values.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -93,6 +94,13 @@ impl Cookie {
 
     /// The value as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Name {
+    /// Names compare and hash as their texts do.
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

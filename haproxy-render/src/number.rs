@@ -46,6 +46,10 @@ impl ServerId {
 }
 
 impl Weight {
+    /// No new traffic.
+    pub(crate) const ZERO: Self = Self(0);
+    /// What a server has that says nothing of it.
+    pub(crate) const ONE: Self = Self(1);
     /// The greatest weight that HAProxy takes.
     pub const MAX: Self = Self(256);
 

@@ -8,6 +8,7 @@ use askama::Template;
 
 use crate::document::{Document, Service};
 use crate::line::Line;
+use crate::plan::Revision;
 use crate::server::Server;
 
 /// The first line of every rendered file: by it a file is known as ours, whichever version wrote it.
@@ -29,7 +30,7 @@ struct ServiceText<'a> {
 
 /// A line of the user's. One that looks just like a server line of ours gets a tab for its first blank, which means
 /// the same to HAProxy, so that reading the file back never takes the user's servers for ours.
-fn own(line: &Line) -> Cow<'_, str> {
+pub(crate) fn own(line: &Line) -> Cow<'_, str> {
     let text = line.as_str();
     match text.strip_prefix("server ") {
         Some(rest) if Server::read(text).is_some() => Cow::Owned(format!("server\t{rest}")),
@@ -65,6 +66,9 @@ fn assemble(document: &Document, services: &[impl AsRef<str>]) -> String {
 /// A service is known by its pointer: one that is the same [`Arc`] as in the document before is not looked at. The
 /// texts of the services of the last document are kept, in memory about as large as the file.
 ///
+/// To tell by which document a process runs, ask for the [`revision`](Self::revision) first, put it into the document, and
+/// then render.
+///
 /// ```
 /// use std::sync::Arc;
 /// use haproxy_render::{Backend, Document, Name, Renderer, Service, render};
@@ -82,24 +86,63 @@ fn assemble(document: &Document, services: &[impl AsRef<str>]) -> String {
 #[derive(Debug, Default)]
 pub struct Renderer {
     /// By the address of the service, which holding the `Arc` keeps from being used again.
-    texts: HashMap<usize, (Arc<Service>, Arc<str>)>,
+    texts: HashMap<usize, Rendered>,
+}
+
+/// A service and its text.
+#[derive(Clone, Debug)]
+struct Rendered {
+    service: Arc<Service>,
+    text: Arc<str>,
+    hash: Revision,
+}
+
+impl AsRef<str> for Rendered {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
 }
 
 impl Renderer {
     /// As [`render`](crate::render()), with the same result.
     pub fn render(&mut self, document: &Document) -> String {
+        let texts = self.texts(document);
+        assemble(document, &texts)
+    }
+
+    /// What tells this document from others: the same for documents that render to the same text, but for their revisions.
+    pub fn revision(&mut self, document: &Document) -> Revision {
+        let services: Vec<Revision> = self.texts(document).iter().map(|rendered| rendered.hash).collect();
+        // Services have their share by their hashes; of the shared frontend, the lines are theirs.
+        let shared: Vec<&[Line]> = match document.shared_frontend {
+            Some(_) => document.services.iter().map(|service| service.shared_frontend.as_slice()).collect(),
+            None => Vec::new(),
+        };
+        let sections: Vec<_> =
+            document.extra_sections.iter().map(|section| (&section.title, &section.lines)).collect();
+        let Document { global, defaults, shared_frontend, .. } = document;
+        Revision::of((global, defaults, sections, services, shared_frontend, shared))
+    }
+
+    fn texts(&mut self, document: &Document) -> Vec<Rendered> {
         let mut kept = HashMap::with_capacity(document.services.len());
         let mut texts = Vec::with_capacity(document.services.len());
         for service in &document.services {
             let key = Arc::as_ptr(service).addr();
-            let (_, text) = kept.entry(key).or_insert_with(|| {
-                self.texts
-                    .remove(&key)
-                    .unwrap_or_else(|| (Arc::clone(service), render_service(service).into()))
+            let rendered: &mut Rendered = kept.entry(key).or_insert_with(|| {
+                self.texts.remove(&key).unwrap_or_else(|| {
+                    let text: Arc<str> = render_service(service).into();
+                    let hash = Revision::of(&text);
+                    Rendered { service: Arc::clone(service), text, hash }
+                })
             });
-            texts.push(Arc::clone(text));
+            debug_assert!(
+                Arc::ptr_eq(&rendered.service, service),
+                "an address is that of one service at a time"
+            );
+            texts.push(rendered.clone());
         }
         self.texts = kept;
-        assemble(document, &texts)
+        texts
     }
 }

@@ -1,5 +1,7 @@
 //! Words of a line, as HAProxy tells them apart.
 
+use std::borrow::Cow;
+
 use crate::option::{InvalidOption, OptionProblem};
 use crate::server_keyword;
 
@@ -65,15 +67,71 @@ pub(crate) fn groups<'a, 'w>(words: &'a [&'w str]) -> Vec<&'a [&'w str]> {
     let mut rest = words;
     let mut groups = Vec::new();
     while let Some(keyword) = rest.first() {
-        let values = server_keyword::values(keyword).unwrap_or(0);
-        let (group, after) = rest.split_at((1 + values).min(rest.len()));
+        let mut length = 1 + server_keyword::values(keyword).unwrap_or(0);
+        if *keyword == "source" {
+            // Two more options that HAProxy only takes here.
+            while matches!(rest.get(length..), Some(["usesrc" | "interface", _, ..])) {
+                length += 2;
+            }
+        }
+        let (group, after) = rest.split_at(length.min(rest.len()));
         groups.push(group);
         rest = after;
     }
     groups
 }
 
+/// What HAProxy makes of a word in its file: without its quotes. `None` where that takes more than looking: backslashes,
+/// and variables in double quotes.
+pub(crate) fn unquoted(word: &str) -> Option<Cow<'_, str>> {
+    if !word.contains(['"', '\'', '\\']) {
+        return Some(Cow::Borrowed(word));
+    }
+    let mut text = String::with_capacity(word.len());
+    let mut quote = None;
+    for char in word.chars() {
+        match (quote, char) {
+            (None | Some('"'), '\\') | (Some('"'), '$') => return None,
+            (None, '"' | '\'') => quote = Some(char),
+            (Some(open), char) if open == char => quote = None,
+            _ => text.push(char),
+        }
+    }
+    quote.is_none().then_some(Cow::Owned(text))
+}
+
 /// Bytes that mean nothing but themselves in the file and on the socket.
 pub(crate) fn harmless(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.:@/+=~!%*,()[]{}-".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_loses_its_quotes_and_nothing_else() {
+        for (word, expected) in [
+            ("check", Some("check")),
+            ("\"str(a)\"", Some("str(a)")),
+            ("st'r(\"a'\")b\"", Some("str(\"a)b")),
+            ("'$A'", Some("$A")),
+            ("$A", Some("$A")),
+            ("\"$A\"", None),
+            ("a\\ b", None),
+            ("\"a\\\"\"", None),
+            ("'a\\b'", Some("a\\b")),
+            ("\"a", None),
+        ] {
+            assert_eq!(unquoted(word).as_deref(), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_options_of_a_source_address_go_with_it() {
+        let words =
+            ["source", "10.0.0.1", "usesrc", "clientip", "interface", "lo", "check", "source", "a", "usesrc"];
+        let groups = groups(&words);
+        assert_eq!(groups, [&words[..6], &words[6..7], &words[7..9], &words[9..]]);
+    }
 }

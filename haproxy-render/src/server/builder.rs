@@ -4,6 +4,7 @@ use super::{INIT_ADDR, Server};
 use crate::name::Cookie;
 use crate::number::{Weight, digits};
 use crate::option::{InvalidOption, ServerOptions};
+use crate::server_keyword;
 use crate::word::groups;
 
 /// Collects what a [`Server`] is made of. Made by [`Server::builder`]; each method may be left out.
@@ -11,6 +12,71 @@ use crate::word::groups;
 pub struct ServerBuilder {
     server: Server,
     options: Vec<ServerOptions>,
+}
+
+impl Server {
+    /// The same server with all that it inherits written out: the options of `default-server` lines, where it does not
+    /// say otherwise itself. HAProxy does not apply those to a server that is added at run time.
+    ///
+    /// `defaults` is what [`directive::default_server`](crate::directive::default_server) says of the lines that apply: those
+    /// of the defaults, then those of the backend. Doing it twice changes nothing. Fails when all options together are too
+    /// long for a line.
+    ///
+    /// ```
+    /// use std::num::NonZeroU16;
+    /// use haproxy_render::{Address, Name, Server, ServerId, ServerOptions};
+    ///
+    /// let server = Server::builder(
+    ///     Name::parse("a")?,
+    ///     Address::parse("10.0.0.1")?,
+    ///     NonZeroU16::new(8080).unwrap(),
+    ///     ServerId::new(1)?,
+    /// );
+    /// let server = server.options(ServerOptions::trusted("inter 2s")?).build()?;
+    /// let whole = server.with_defaults(&ServerOptions::trusted("check inter 5s weight 9")?)?;
+    /// assert_eq!(whole.line().to_string(), "server a 10.0.0.1:8080 id 1 check inter 2s weight 9");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_defaults(&self, defaults: &ServerOptions) -> Result<Self, InvalidOption> {
+        if defaults.is_empty() {
+            return Ok(self.clone());
+        }
+        let (inherited, own) = (defaults.words(), self.options.words());
+        let (inherited, own) = (groups(&inherited), groups(&own));
+        let said = |subject: &str| match subject {
+            "cookie" => self.cookie.is_some(),
+            "backup" => self.backup,
+            "disabled" => self.disabled,
+            "weight" => self.weight.is_some(),
+            "init-addr" => self.needs_init_addr(),
+            _ => false,
+        };
+        // How far the values of an unknown keyword reach is unknown too: nothing is taken out then.
+        let known = inherited.iter().chain(&own).all(|group| server_keyword::values(group[0]).is_some());
+        let counts = |(at, group): &(usize, &&[&str])| {
+            let subject = server_keyword::subject(group[0]);
+            let again = |later: &&[&str]| server_keyword::subject(later[0]) == subject;
+            !said(subject) && !(known && (inherited[at + 1..].iter().any(again) || own.iter().any(again)))
+        };
+        let words: Vec<&[&str]> = inherited
+            .iter()
+            .enumerate()
+            .filter(counts)
+            .map(|(_, group)| *group)
+            .chain(own.iter().copied())
+            .collect();
+        let mut server = Self::builder(self.name.clone(), self.address.clone(), self.port, self.id)
+            .weight(self.weight)
+            .backup(self.backup)
+            .disabled(self.disabled)
+            .inherits_init_addr(self.inherits_init_addr)
+            .options(ServerOptions::from_words(&words.concat())?)
+            .build()?;
+        if self.cookie.is_some() {
+            server.cookie.clone_from(&self.cookie);
+        }
+        Ok(server)
+    }
 }
 
 impl ServerBuilder {
