@@ -19,7 +19,7 @@ use crate::{
     status::{AppliedView, Status},
 };
 
-/// How often the file is compared with what it should hold while nothing changes: somebody may have edited it.
+/// How often the file, and what HAProxy runs, are compared with what they should be: somebody may have changed them.
 const RECONCILE_EVERY: Duration = Duration::from_mins(1);
 
 /// Finds the endpoints of every service of a configuration, and keeps an HAProxy serving them.
@@ -47,6 +47,9 @@ pub enum AgentError {
     /// HAProxy's configuration could not be put in place.
     #[error("bringing HAProxy up to date")]
     Apply(#[from] haproxy_runtime::ApplyError),
+    /// What HAProxy runs could not be changed.
+    #[error("bringing HAProxy up to date")]
+    Live(#[from] haproxy_runtime::LiveError),
 }
 
 impl Agent {
@@ -81,15 +84,14 @@ impl Agent {
             }
         }
         let news = Arc::clone(&reconciler.running.news);
-        let (mut due, mut check_at) = (true, Instant::now());
+        let (mut due, mut reconcile_at) = (true, Instant::now() + RECONCILE_EVERY);
         reconciler.look_at_everything();
         loop {
             if due {
                 // A failure is logged and kept in the status; `retry_at` brings us back to it.
                 let _ = reconciler.apply().await;
-                check_at = Instant::now() + RECONCILE_EVERY;
             }
-            let again = reconciler.output.retry_at().unwrap_or(check_at);
+            let (retry_at, tend_at) = (reconciler.output.retry_at(), reconciler.output.tend_at());
             due = tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -103,7 +105,16 @@ impl Agent {
                     }
                     false
                 }
-                () = sleep_until(again) => true,
+                () = until(retry_at) => true,
+                () = sleep_until(reconcile_at) => {
+                    reconciler.output.reconcile().await;
+                    reconcile_at = Instant::now() + RECONCILE_EVERY;
+                    true
+                }
+                () = until(tend_at) => {
+                    reconciler.output.tend().await;
+                    false
+                }
             };
             due |= reconciler.look_at_news();
         }
@@ -153,10 +164,18 @@ impl Config {
         let mut model = Model::new(&self.services, &self.haproxy, None);
         for (index, name) in self.services().enumerate() {
             if let Some(snapshot) = catalog.service(name) {
-                model.refresh(index, Some(snapshot));
+                model.refresh(index, Some(snapshot), None);
             }
         }
         render(model.document())
+    }
+}
+
+/// Waits until then; `None`: for ever.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -204,7 +223,7 @@ impl Reconciler {
         let (mut changed, mut outcomes) = (Vec::<Changed>::new(), Vec::new());
         for index in services {
             let said = self.running.views[index].observed.borrow().snapshot.clone();
-            changed.extend(self.model.refresh(index, said.as_ref()));
+            changed.extend(self.model.refresh(index, said.as_ref(), self.output.leaving()));
             outcomes.push((index, self.model.outcome(index)));
         }
         self.applied.send_if_modified(|view| {
@@ -225,6 +244,6 @@ impl Reconciler {
         let mut status = self.applied.borrow().output.clone();
         let result = self.output.apply(document, &mut status).await;
         self.applied.send_modify(|view| view.output = status);
-        Ok(result?)
+        result
     }
 }

@@ -57,11 +57,19 @@ pub(crate) type KnownIds = BTreeMap<Name, ServerId>;
 
 impl Shape {
     /// Makes the servers. `before` are those that were served before this program started; `ids` are those that
-    /// servers have, and become those that they are given.
-    pub(crate) fn desired(&self, served: &Served, before: &[Server], ids: &mut KnownIds) -> Desired {
+    /// servers have, and become those that they are given; `leaving` are servers that HAProxy still has besides.
+    pub(crate) fn desired(
+        &self,
+        served: &Served,
+        before: &[Server],
+        ids: &mut KnownIds,
+        leaving: &KnownIds,
+    ) -> Desired {
         let (servers, rejected) = match served {
             Served::Unheard(_) if !before.is_empty() => (before.to_vec(), Vec::new()),
-            Served::Known(snapshot) | Served::Unheard(snapshot) => self.servers(snapshot.endpoints(), ids),
+            Served::Known(snapshot) | Served::Unheard(snapshot) => {
+                self.servers(snapshot.endpoints(), ids, leaving)
+            }
         };
         let mut backend = Backend::new(self.backend_name.clone(), self.backend.clone());
         backend.servers = servers;
@@ -76,7 +84,12 @@ impl Shape {
         Desired { service, rejected }
     }
 
-    fn servers(&self, endpoints: &[Endpoint], ids: &mut KnownIds) -> (Vec<Server>, Vec<Rejection>) {
+    fn servers(
+        &self,
+        endpoints: &[Endpoint],
+        ids: &mut KnownIds,
+        leaving: &KnownIds,
+    ) -> (Vec<Server>, Vec<Rejection>) {
         let mut rejected = Vec::new();
         let mut named = Vec::with_capacity(endpoints.len());
         let mut taken = HashSet::with_capacity(endpoints.len());
@@ -92,11 +105,16 @@ impl Shape {
             }
         }
         // Ids first and for all: which number a server gets must not hang on the order of the lines.
-        let known = std::mem::take(ids);
+        let mut known = std::mem::take(ids);
+        // One that comes back while it leaves is that server still; what the others have is not free yet.
+        let (back, gone): (Vec<_>, Vec<_>) = leaving.iter().partition(|(name, _)| taken.contains(*name));
+        for (name, id) in back {
+            known.entry(name.clone()).or_insert(*id);
+        }
         let assigned = Ids::new()
             .max(self.max_server_id)
             .previous(known)
-            .reserved(self.reserved_ids.iter().copied())
+            .reserved(self.reserved_ids.iter().chain(gone.into_iter().map(|(_, id)| id)).copied())
             .assign(named.iter().map(|(name, endpoint)| (name.clone(), wanted_id(endpoint))));
         *ids = assigned.ids;
         // Read once for all: a hundred servers then share one text.

@@ -62,23 +62,35 @@ pub(crate) fn etcd(section: &Section) -> Result<Source, Vec<Problem>> {
 /// `zookeeper`: the children of a node, watched.
 #[cfg(feature = "zk")]
 pub(crate) fn zookeeper(section: &Section) -> Result<Source, Vec<Problem>> {
-    Ok(children(section.parse::<discovery_zk::ZkConfig>()?.into_parts()))
+    let config = section.parse::<discovery_zk::ZkConfig>()?;
+    let ignored = config.ignored();
+    Ok(children(section, ignored, config.into_parts()))
 }
 
 /// `zookeeper_poll`: the children of a node, listed no more often than asked for.
 #[cfg(feature = "zk")]
 pub(crate) fn zookeeper_poll(section: &Section) -> Result<Source, Vec<Problem>> {
-    Ok(children(section.parse::<discovery_zk::ZkPollConfig>()?.into_parts()))
+    let config = section.parse::<discovery_zk::ZkPollConfig>()?;
+    let ignored = config.ignored();
+    Ok(children(section, ignored, config.into_parts()))
 }
 
 #[cfg(feature = "zk")]
-fn children((ensemble, node): (discovery_zk::EnsembleConfig, discovery_zk::Node)) -> Source {
-    Source::new(move |context| {
+fn children(
+    section: &Section,
+    ignored: Option<discovery_zk::Ignored>,
+    (ensemble, node): (discovery_zk::EnsembleConfig, discovery_zk::Node),
+) -> Source {
+    let source = Source::new(move |context| {
         let backoff = context.backoff();
         let ensemble =
             context.shared(ensemble.clone(), |config| discovery_zk::Ensemble::new(config, backoff));
         ensemble.member(node.clone())
-    })
+    });
+    match ignored {
+        None => source,
+        Some(ignored) => source.with_warning(section.problem_at(ignored.key(), ignored.to_string())),
+    }
 }
 
 /// `ec2tag`: the instances of EC2 that have certain tags.
@@ -132,20 +144,35 @@ mod tests {
     fn each_mistake_is_told_where_it_stands() {
         let text = services(
             "method: zookeeper, hosts: [zk1, 'zk2:0'], path: web, decode: {method: nerv}, \
-             discovery_jitter: 300, retry_policy: {max_attempts: 0}, genrator_config_path: /x",
+             discovery_jitter: soon, retry_policy: {max_attempts: 0}, genrator_config_path: /x",
             "method: zookeeper_poll, hosts: [zk1], path: /db, polling_interval_sec: -1, client: zk",
         );
         let expected = [
             "3:49: services.web.discovery.hosts[1]: missing or invalid zookeeper host: the port is not a number from 1 to 65535",
             "3:65: services.web.discovery.path: invalid zookeeper path: it does not begin with /",
             "3:87: services.web.discovery.decode.method: unknown value \"nerv\"; did you mean `nerve`?",
-            "3:112: services.web.discovery.discovery_jitter: `discovery_jitter` is not from 0 to 120 s",
-            "3:131: services.web.discovery.retry_policy: `max_attempts` must be greater than 0; it has no effect, for nothing gives up here",
-            "3:150: services.web.discovery.genrator_config_path: unknown key; did you mean `generator_config_path`?",
+            "3:112: services.web.discovery.discovery_jitter: expected a number, found \"soon\"",
+            "3:132: services.web.discovery.retry_policy: `max_attempts` must be greater than 0; it has no effect, for nothing gives up here",
+            "3:151: services.web.discovery.genrator_config_path: unknown key; did you mean `generator_config_path`?",
             "7:88: services.db.discovery.polling_interval_sec: not a number of seconds, 0 or more",
             "7:100: services.db.discovery.client: expected one of `zookeeper-async`, `zookeeper-client`, found \"zk\"",
         ];
         assert_eq!(read(&text).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn what_synapse_warns_of_and_ignores_is_warned_of_and_ignored() {
+        let text = services(
+            "method: zookeeper, hosts: zk1, path: /web, discovery_jitter: 300",
+            "method: zookeeper_poll, hosts: zk1, path: /db, discovery_jitter: -1",
+        );
+        let config = read(&text).unwrap();
+        let warnings: Vec<_> = config.warnings().problems().iter().map(ToString::to_string).collect();
+        let expected = [
+            "3:78: services.web.discovery.discovery_jitter: has no effect: it is not from 0 to 120 s",
+            "7:82: services.db.discovery.discovery_jitter: has no effect: it is not from 0 to 120 s",
+        ];
+        assert_eq!(warnings, expected);
     }
 
     #[test]

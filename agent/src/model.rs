@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use discovery_core::{Rejected, Snapshot};
-use haproxy_render::{Document, ReadBack, Server, Service};
+use haproxy_render::{Document, ReadBack, Server, Service, plan::Leaving};
 use tracing::warn;
 
 use crate::{
@@ -74,7 +74,7 @@ impl Model {
                 rejected: Rejected::default(),
                 leaderless: false,
             };
-            if let Some(service) = state.desired(None, haproxy) {
+            if let Some(service) = state.desired(None, haproxy, None) {
                 state.position = Some(document.services.len());
                 document.services.push(Arc::new(service));
             }
@@ -83,10 +83,16 @@ impl Model {
         Self { document, services: states, haproxy: haproxy.clone() }
     }
 
-    /// Looks at one service again, by its place in the configuration. `None`: nothing is different for HAProxy.
-    pub(crate) fn refresh(&mut self, index: usize, said: Option<&Snapshot>) -> Option<Changed> {
+    /// Looks at one service again, by its place in the configuration. `None`: nothing is different for HAProxy. `leaving`
+    /// are the servers that HAProxy has not let go of yet.
+    pub(crate) fn refresh(
+        &mut self,
+        index: usize,
+        said: Option<&Snapshot>,
+        leaving: Option<&Leaving>,
+    ) -> Option<Changed> {
         let state = self.services.get_mut(index)?;
-        let desired = state.desired(said, &self.haproxy);
+        let desired = state.desired(said, &self.haproxy, leaving);
         let (position, desired) = (state.position?, desired?);
         let current = &mut self.document.services[position];
         if **current == desired {
@@ -114,7 +120,12 @@ impl Model {
 
 impl State {
     /// Folds what the source said and makes servers of it. Logs what is refused for the first time.
-    fn desired(&mut self, said: Option<&Snapshot>, haproxy: &Haproxy) -> Option<Service> {
+    fn desired(
+        &mut self,
+        said: Option<&Snapshot>,
+        haproxy: &Haproxy,
+        leaving: Option<&Leaving>,
+    ) -> Option<Service> {
         self.generator.follow(said.and_then(Snapshot::settings), &self.config, haproxy);
         let shape: &Shape = self.generator.shape().or(self.config.shape.as_ref())?;
         let Folded { served, last_good, no_leader } = fold(&self.config.rules, said, self.last_good.as_ref());
@@ -124,7 +135,11 @@ impl State {
             warn!(service, error = %reason, "nobody is elected leader, so nobody is served");
         }
         self.leaderless = no_leader.is_some() && said.is_some();
-        let desired = shape.desired(&served, &self.before, &mut self.ids);
+        let leaving: KnownIds = leaving.map_or_else(KnownIds::new, |leaving| {
+            let of_it = leaving.iter().filter(|departure| *departure.backend() == shape.backend_name);
+            of_it.map(|departure| (departure.server().clone(), departure.id())).collect()
+        });
+        let desired = shape.desired(&served, &self.before, &mut self.ids, &leaving);
         if let Served::Known(_) = served {
             // Once a source was believed, those from before the start are out of date, whatever it says next.
             self.before = Vec::new();

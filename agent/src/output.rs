@@ -2,22 +2,39 @@
 
 use std::fmt;
 
-use haproxy_render::{Document, ReadBack, Renderer};
-use haproxy_runtime::{Applied, Applier, ApplyError, Counters};
+use haproxy_render::{Document, ReadBack, Renderer, plan::Leaving};
+use haproxy_runtime::{Applied, Applier, Counters, Live, LiveCounters, Progress};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
-use crate::{config, model::Changed};
+use crate::{AgentError, config, model::Changed};
 
 /// HAProxy's configuration file and what is done about it.
 #[derive(Debug)]
 pub(crate) struct Output {
-    applier: Applier,
-    renderer: Renderer,
+    way: Way,
     /// When an unfinished apply is to be tried again.
     retry_at: Option<Instant>,
     /// The services that changed since the last apply that went through.
     changes: Vec<Changed>,
+}
+
+/// How HAProxy gets to run what it should.
+#[derive(Debug)]
+enum Way {
+    /// By its file and reloads alone.
+    Reloads { applier: Box<Applier>, renderer: Renderer },
+    /// By commands, where they do.
+    Commands(Box<Live>),
+}
+
+/// What one apply has done.
+enum Done {
+    Nothing,
+    /// In words.
+    This(String),
+    /// The rest is for later.
+    Until(Instant, Option<String>),
 }
 
 /// What became of the last apply.
@@ -26,12 +43,14 @@ pub(crate) struct Output {
 pub struct OutputStatus {
     /// When HAProxy was last brought to what it should run, or found to run it already.
     pub applied: Option<Instant>,
-    /// What was done then, in words; empty when nothing was to do.
+    /// What was done then, in words, by commands or by a reload and why; empty when nothing was to do.
     pub done: String,
     /// Why the last attempt failed, if it did: it is tried again.
     pub error: Option<String>,
     /// Writes, reloads and failures since the start.
     pub counters: Counters,
+    /// What was done over HAProxy's socket since the start; `None`: none is used.
+    pub live: Option<LiveCounters>,
 }
 
 /// How many services a log line names.
@@ -39,22 +58,43 @@ const NAMED: usize = 5;
 
 impl Output {
     pub(crate) fn new(output: &config::Output) -> Self {
-        let mut applier = Applier::new(output.pace);
-        if let Some(file) = &output.file {
-            applier = applier.with_file(file.clone());
-        }
-        if let Some(check) = &output.check {
-            applier = applier.with_check(check.clone());
-        }
-        if let Some(reload) = &output.reload {
-            applier = applier.with_reload(reload.clone());
-        }
-        Self { applier, renderer: Renderer::default(), retry_at: None, changes: Vec::new() }
+        let way = match (&output.socket, &output.file) {
+            (Some(socket), Some(file)) => {
+                let mut live = Live::new(file.clone(), socket.sockets.clone(), output.pace)
+                    .with_drain_timeout(socket.drain_timeout)
+                    .with_init_state(socket.init_state);
+                if let Some(check) = &output.check {
+                    live = live.with_check(check.clone());
+                }
+                if let Some(reload) = &output.reload {
+                    live = live.with_reload(reload.clone());
+                }
+                Way::Commands(Box::new(live))
+            }
+            (_, file) => {
+                let mut applier = Applier::new(output.pace);
+                if let Some(file) = file {
+                    applier = applier.with_file(file.clone());
+                }
+                if let Some(check) = &output.check {
+                    applier = applier.with_check(check.clone());
+                }
+                if let Some(reload) = &output.reload {
+                    applier = applier.with_reload(reload.clone());
+                }
+                Way::Reloads { applier: Box::new(applier), renderer: Renderer::default() }
+            }
+        };
+        Self { way, retry_at: None, changes: Vec::new() }
     }
 
     /// Makes ready to write: early, so that whoever watches the directory has seen it before the first write.
     pub(crate) async fn prepare(&mut self) {
-        if let Err(error) = self.applier.prepare().await {
+        let prepared = match &mut self.way {
+            Way::Reloads { applier, .. } => applier.prepare().await,
+            Way::Commands(live) => live.prepare().await,
+        };
+        if let Err(error) = prepared {
             warn!(error = %chain(&error), "preparing to write HAProxy's configuration; trying again at the first write");
         }
     }
@@ -66,8 +106,47 @@ impl Output {
 
     /// The moment before which nothing can be applied.
     pub(crate) fn ready_at(&self) -> Option<Instant> {
-        // What comes is news: it does not pay for the failures of what was there before.
-        self.applier.ready_at_for_another(Instant::now())
+        match &self.way {
+            // What comes is news: it does not pay for the failures of what was there before.
+            Way::Reloads { applier, .. } => applier.ready_at_for_another(Instant::now()),
+            // Reloads wait; commands need not.
+            Way::Commands(_) => None,
+        }
+    }
+
+    /// When servers that leave are to be looked after; `None`: there are none.
+    pub(crate) fn tend_at(&self) -> Option<Instant> {
+        match &self.way {
+            Way::Reloads { .. } => None,
+            Way::Commands(live) => live.due(),
+        }
+    }
+
+    /// Deletes servers that have left.
+    pub(crate) async fn tend(&mut self) {
+        if let Way::Commands(live) = &mut self.way {
+            let tended = live.tend().await;
+            if !tended.is_nothing() {
+                debug!("{tended}");
+            }
+        }
+    }
+
+    /// Undoes what somebody else has changed in HAProxy. To be followed by an apply, which does what takes a reload.
+    pub(crate) async fn reconcile(&mut self) {
+        if let Way::Commands(live) = &mut self.way
+            && let Some(deed) = live.reconcile().await
+        {
+            warn!("somebody else has changed what HAProxy runs: {deed}");
+        }
+    }
+
+    /// The servers that HAProxy has not let go of yet.
+    pub(crate) fn leaving(&self) -> Option<&Leaving> {
+        match &self.way {
+            Way::Reloads { .. } => None,
+            Way::Commands(live) => live.leaving(),
+        }
     }
 
     /// Notes what is about to be applied, for the log.
@@ -86,24 +165,44 @@ impl Output {
         &mut self,
         document: &Document,
         status: &mut OutputStatus,
-    ) -> Result<(), ApplyError> {
-        let result = self.applier.apply(&self.renderer.render(document)).await;
-        status.counters = self.applier.counters();
+    ) -> Result<(), AgentError> {
+        let result = self.carry_out(document).await;
+        match &self.way {
+            Way::Reloads { applier, .. } => status.counters = applier.counters(),
+            Way::Commands(live) => {
+                let counters = live.counters();
+                (status.counters, status.live) = (counters.applier, Some(counters));
+            }
+        }
         match result {
-            Ok(Applied::Deferred { until }) => {
+            Ok(Done::Until(until, done)) => {
                 self.retry_at = Some(until);
+                if let Some(done) = done {
+                    info!(changed = %Summary(&self.changes), "{done}");
+                    status.done = done;
+                }
                 return Ok(());
             }
-            Ok(Applied::Changed(change)) => {
-                info!(changed = %Summary(&self.changes), "{change}");
-                status.done = change.to_string();
+            Ok(Done::This(done)) => {
+                info!(changed = %Summary(&self.changes), "{done}");
+                status.done = done;
             }
-            Ok(_) => status.done.clear(),
+            Ok(Done::Nothing) => status.done.clear(),
             Err(error) => {
-                self.retry_at = Some(self.applier.ready_at(Instant::now()).unwrap_or_else(Instant::now));
-                let retry_in = self.retry_at.map(|at| at.saturating_duration_since(Instant::now()));
-                error!(changed = %Summary(&self.changes), error = %chain(&error), ?retry_in, "HAProxy was not brought up to date");
-                status.error = Some(chain(&error));
+                let now = Instant::now();
+                let ready_at = match &self.way {
+                    Way::Reloads { applier, .. } => applier.ready_at(now),
+                    Way::Commands(live) => live.ready_at(now),
+                };
+                self.retry_at = Some(ready_at.unwrap_or(now));
+                let retry_in = ready_at.map(|at| at.saturating_duration_since(now));
+                let (cause, done) = match &error {
+                    AgentError::Live(error) => (chain(error), error.done().map(ToString::to_string)),
+                    AgentError::Apply(error) => (chain(error), None),
+                    other => (chain(other), None),
+                };
+                error!(changed = %Summary(&self.changes), error = cause, done, ?retry_in, "HAProxy was not brought up to date");
+                status.error = Some(cause);
                 return Err(error);
             }
         }
@@ -112,6 +211,25 @@ impl Output {
         status.applied = Some(Instant::now());
         status.error = None;
         Ok(())
+    }
+
+    async fn carry_out(&mut self, document: &Document) -> Result<Done, AgentError> {
+        Ok(match &mut self.way {
+            Way::Reloads { applier, renderer } => match applier.apply(&renderer.render(document)).await? {
+                Applied::Deferred { until } => Done::Until(until, None),
+                Applied::Changed(change) => Done::This(change.to_string()),
+                _ => Done::Nothing,
+            },
+            Way::Commands(live) => match live.apply(document).await? {
+                Progress::Deferred { until, causes, done } => {
+                    let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
+                    debug!(causes = causes.join("; "), "a reload has to wait");
+                    Done::Until(until, done.map(|deed| deed.to_string()))
+                }
+                Progress::Changed(deed) => Done::This(deed.to_string()),
+                _ => Done::Nothing,
+            },
+        })
     }
 }
 

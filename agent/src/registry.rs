@@ -23,6 +23,7 @@ use crate::config::{Problem, Section};
 pub struct Source {
     make: Arc<Make>,
     needs_port: bool,
+    warnings: Vec<Problem>,
 }
 
 type Make = dyn Fn(&mut Context<'_>) -> Box<dyn Watcher> + Send + Sync;
@@ -30,7 +31,8 @@ type Make = dyn Fn(&mut Context<'_>) -> Box<dyn Watcher> + Send + Sync;
 impl Source {
     /// A source whose watchers are made by `make`.
     pub fn new<W: Watcher + 'static>(make: impl Fn(&mut Context<'_>) -> W + Send + Sync + 'static) -> Self {
-        Self { make: Arc::new(move |context| Box::new(make(context))), needs_port: false }
+        let make = Arc::new(move |context: &mut Context<'_>| -> Box<dyn Watcher> { Box::new(make(context)) });
+        Self { make, needs_port: false, warnings: Vec::new() }
     }
 
     /// The same source, of a registry that does not know the ports of its endpoints: a configuration that gives the service
@@ -41,8 +43,20 @@ impl Source {
         self
     }
 
+    /// The same source, and what its section has in it that works, but not as whoever wrote it may think: it becomes one of
+    /// [`Config::warnings`](crate::Config::warnings).
+    #[must_use]
+    pub fn with_warning(mut self, warning: Problem) -> Self {
+        self.warnings.push(warning);
+        self
+    }
+
     pub(crate) fn needs_port(&self) -> bool {
         self.needs_port
+    }
+
+    pub(crate) fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     pub(crate) fn watcher(&self, context: &mut Context<'_>) -> Box<dyn Watcher> {

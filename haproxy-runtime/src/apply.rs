@@ -1,5 +1,7 @@
 //! From a text to an HAProxy that runs it.
 
+mod part;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};

@@ -29,6 +29,8 @@ pub enum Step {
     Overwrite,
     /// Removing the note that a reload is due.
     Unmark,
+    /// Keeping the text that HAProxy runs, before another takes its place.
+    Keep,
 }
 
 impl fmt::Display for Step {
@@ -42,6 +44,7 @@ impl fmt::Display for Step {
             Self::Replace => "replacing",
             Self::Overwrite => "overwriting",
             Self::Unmark => "removing the note of a pending reload",
+            Self::Keep => "keeping the last good text in",
         })
     }
 }

@@ -150,6 +150,24 @@ impl ConfigFile {
         self.blocking(move |disk| disk.holds(&text)).await
     }
 
+    /// The live file's text; `None` when there is none.
+    ///
+    /// # Errors
+    /// It can't be read, or is larger than 256 MiB.
+    pub(crate) async fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
+        self.blocking(Disk::read).await
+    }
+
+    /// Keeps `text` in the staging directory, as `<name of the live file>.last-good`, until another is kept.
+    pub(crate) async fn keep(&self, text: Arc<[u8]>) -> Result<(), WriteError> {
+        self.blocking(move |disk| disk.keep(&text)).await
+    }
+
+    /// What was kept last; `None` when nothing was.
+    pub(crate) async fn kept(&self) -> Result<Option<Vec<u8>>, WriteError> {
+        self.blocking(Disk::kept).await
+    }
+
     /// Writes `text` to the candidate, which then waits to be committed. The live file is not touched.
     ///
     /// Waits until an earlier [`Staged`] of this file has been committed or dropped.

@@ -1,6 +1,7 @@
 //! Puts an HAProxy configuration to work: writes the file, has it checked, has HAProxy reloaded.
 //!
-//! [`Applier`] composes the parts and is what most programs need; each part is usable alone:
+//! [`Live`] composes the parts and is what most programs need; [`Applier`] does where there is no socket, or the
+//! configuration is a mere text. Each part is usable alone:
 //!
 //! | part | does |
 //! |---|---|
@@ -8,9 +9,11 @@
 //! | [`Check`] | runs a command over the candidate before it goes live |
 //! | [`Reload`], [`Pace`] | runs the command that reloads HAProxy; says when the next one may run |
 //! | [`Command`] | a child process with a deadline, killed with everything it started |
+//! | [`Socket`] | tells a running HAProxy what to change, and asks what it runs |
+//! | [`Master`], [`verify`] | has HAProxy's master process reload; makes sure that the new configuration runs |
 //!
-//! The crate knows bytes and commands, not HAProxy's syntax. It spawns no tasks of its own: dropping a future stops
-//! what it was doing, at the points that each one documents. Unix only.
+//! All but [`Live`] know bytes, commands and replies, not HAProxy's configuration. The crate spawns no tasks of its own: dropping a
+//! future stops what it was doing, at the points that each one documents. Unix only.
 //!
 //! ```
 //! use haproxy_runtime::{Applied, Applier, Command, ConfigFile, Pace, Reload, Staging};
@@ -38,11 +41,23 @@ mod check;
 mod command;
 mod error;
 mod file;
+mod live;
 mod reload;
+mod socket;
 
 pub use apply::{Applied, Applier, Change, Counters, Reloaded};
 pub use check::Check;
 pub use command::{Command, Output};
 pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, Step, WriteError};
 pub use file::{ConfigFile, How, Prepared, Staged, Staging, Written};
+pub use live::{
+    Cause, Deed, Live, LiveCounters, LiveError, LiveFault, Progress, ReloadDeed, Restored, Tended,
+    Verification,
+};
 pub use reload::{Attempt, Pace, Reload};
+pub use socket::{
+    Answers, CommandLine, Expected, Identity, InvalidAddress, InvalidCommandLine, InvalidRevision, Judged,
+    Level, Limits, Master, MasterError, MasterReload, Order, Outcome, Pattern, Process, Processes, Reply,
+    Revision, Seen, Socket, SocketAddress, SocketError, SocketFault, Sockets, Survey, Unverified, Verdict,
+    Verified, Worker, verify,
+};

@@ -5,7 +5,12 @@ use std::{path::PathBuf, time::Duration};
 use haproxy_render::{Line, Section as Extra, ServerId};
 use haproxy_runtime::{Check, Command, ConfigFile, InvalidPace, Pace, Reload, Staging};
 
-use super::{Problem, Section, lines::Lines, raw, seconds};
+use super::{
+    Problem, Section,
+    lines::Lines,
+    raw, seconds,
+    socket::{self, Socket},
+};
 use crate::output::chain;
 
 /// What all services share in HAProxy, and how HAProxy is told.
@@ -29,6 +34,8 @@ pub(crate) struct Output {
     pub(crate) check: Option<Check>,
     pub(crate) reload: Option<Reload>,
     pub(crate) pace: Pace,
+    /// `None`: each change is a reload.
+    pub(crate) socket: Option<Socket>,
 }
 
 /// How long a reload or check command may take, unless said otherwise.
@@ -42,11 +49,12 @@ impl Haproxy {
     pub(super) fn read(section: &Section, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Self {
         let Some(raw) = section.recover::<raw::Haproxy>(problems) else { return Self::blank() };
         let mut list = |key, texts: &[String]| Lines::new(section, key).parse(texts, problems);
-        let global = list("global", &raw.global);
+        let mut global = list("global", &raw.global);
         let defaults = list("defaults", &raw.defaults);
         let shared_frontend = raw.shared_frontend.as_deref().map(|lines| list("shared_frontend", lines));
         let extra_sections = extra_sections(section, &raw, problems, warnings);
-        let output = output(section, &raw, problems);
+        let socket = socket::read(section, &raw, &mut global, problems, warnings);
+        let output = output(section, &raw, socket, problems);
         without_effect(section, &raw, warnings);
         let max_server_id = raw.max_server_id.map_or(Ok(ServerId::DEFAULT_MAX), ServerId::new);
         let max_server_id = max_server_id
@@ -74,7 +82,7 @@ impl Haproxy {
             bind_address: "localhost".to_owned(),
             use_nerve_weights: false,
             max_server_id: ServerId::DEFAULT_MAX,
-            output: Output { file: None, check: None, reload: None, pace: Pace::default() },
+            output: Output { file: None, check: None, reload: None, pace: Pace::default(), socket: None },
         }
     }
 }
@@ -108,7 +116,12 @@ fn extra_sections(
     extras
 }
 
-fn output(section: &Section, raw: &raw::Haproxy, problems: &mut Vec<Problem>) -> Option<Output> {
+fn output(
+    section: &Section,
+    raw: &raw::Haproxy,
+    socket: Option<Socket>,
+    problems: &mut Vec<Problem>,
+) -> Option<Output> {
     let before = problems.len();
     for (switch, on, default, keys) in [
         ("do_writes", raw.do_writes, " (the default)", &["config_file_path"][..]),
@@ -171,7 +184,7 @@ fn output(section: &Section, raw: &raw::Haproxy, problems: &mut Vec<Problem>) ->
     if problems.len() > before {
         return None;
     }
-    Some(Output { file: file.ok()?, check, reload, pace: pace.ok()? })
+    Some(Output { file: file.ok()?, check, reload, pace: pace.ok()?, socket })
 }
 
 /// Names the keys that Synapse acts on and this version does not.
@@ -181,12 +194,6 @@ fn without_effect(section: &Section, raw: &raw::Haproxy, warnings: &mut Vec<Prob
             warnings.push(section.problem_at(key, format!("has no effect in this version: {instead}")));
         }
     };
-    note("do_socket", raw.do_socket == Some(true), "every change of a service's servers is a reload");
-    note(
-        "socket_file_path",
-        raw.socket_file_path.is_some() && raw.do_socket != Some(false),
-        "HAProxy's socket is not used",
-    );
     let file = "ids and the servers last known are read back from the configuration file itself";
     note("state_file_path", raw.state_file_path.is_some(), file);
     note("state_file_ttl", raw.state_file_ttl.is_some(), file);

@@ -14,6 +14,7 @@ mod report;
 mod section;
 mod service;
 mod shape;
+mod socket;
 
 pub use de::from_node;
 pub use load::Config;

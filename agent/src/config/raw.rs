@@ -87,6 +87,12 @@ pub(crate) struct Haproxy {
     pub(crate) do_socket: Option<bool>,
     #[serde(default)]
     pub(crate) socket_file_path: Option<Vec<String>>,
+    /// Ours: how long connections to a server that has left may go on, in seconds.
+    #[serde(default)]
+    pub(crate) drain_timeout: Option<f64>,
+    /// Ours: how servers with health checks begin.
+    #[serde(default)]
+    pub(crate) init_state: Option<String>,
     #[serde(default)]
     pub(crate) config_file_path: Option<String>,
     #[serde(default)]

@@ -128,7 +128,10 @@ fn discovery(section: &Section, registry: &Registry, found: &mut Findings<'_>) -
         }
     };
     match registry.read(&method, &section.without(&DISCOVERY_KEYS)) {
-        Some(Ok(source)) => Some(Discovery { method, source, filters: filters? }),
+        Some(Ok(source)) => {
+            found.warnings.extend_from_slice(source.warnings());
+            Some(Discovery { method, source, filters: filters? })
+        }
         Some(Err(problems)) => {
             found.problems.extend(problems);
             None

@@ -76,9 +76,8 @@ fn keys_without_effect_are_warned_of() {
     assert_eq!(
         warnings,
         [
-            "haproxy.do_socket: has no effect in this version: every change of a service's servers is a reload",
+            "haproxy.do_socket: has no effect while `do_writes` is false: what HAProxy is told has to be in its file, too",
             "haproxy.server_order_seed: has no effect in this version: servers are written in the order of their names",
-            "haproxy.socket_file_path: has no effect in this version: HAProxy's socket is not used",
             "haproxy.state_file_path: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
             "haproxy.state_file_ttl: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
             "services.web.discovery: the method `base` discovers nothing, and there are no `default_servers`: nobody will be served",

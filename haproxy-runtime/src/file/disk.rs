@@ -17,7 +17,7 @@ use super::{How, Prepared, Staging, target::Target};
 use crate::error::{Step, WriteError};
 
 pub(super) const SAME_FILE: &str = "the candidate is the live file itself";
-/// The most that is read of a live file to put back, should overwriting it fail.
+/// The most that is read of a live file: to understand it, or to put it back.
 const RESTORABLE: u64 = 256 * 1024 * 1024;
 /// How much of a file is compared at a time, in bytes.
 const PIECE: usize = 64 * 1024;
@@ -91,6 +91,28 @@ impl Disk {
         }
         let fail = |error| WriteError::at(Step::Read, &target.live)(error);
         holds(File::open(&target.live).map_err(fail)?, text).map_err(fail)
+    }
+
+    /// The live file's text; `None` when there is none.
+    pub(super) fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
+        let target = Target::behind(&self.path)?;
+        target.existing()?;
+        read(&target.live).map_err(WriteError::at(Step::Read, &target.live))
+    }
+
+    /// Puts `text` where [`Disk::kept`] finds it.
+    pub(super) fn keep(&self, text: &[u8]) -> Result<(), WriteError> {
+        let target = Target::behind(&self.path)?;
+        let existing = target.existing()?;
+        let kept = target.kept();
+        self.make_staging(&target)?.map_err(WriteError::at(Step::Keep, &kept))?;
+        self.write_new(&kept, text, existing.as_ref())
+    }
+
+    /// What [`Disk::keep`] was last given; `None` when that is nothing.
+    pub(super) fn kept(&self) -> Result<Option<Vec<u8>>, WriteError> {
+        let kept = Target::behind(&self.path)?.kept();
+        read(&kept).map_err(WriteError::at(Step::Read, &kept))
     }
 
     /// Writes the candidate, and says where: `None` when nothing can be staged beside the live file.
@@ -317,6 +339,17 @@ fn holds(mut file: File, text: &[u8]) -> io::Result<bool> {
             None => return Ok(false),
         }
     }
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match options().read(true).write(false).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    file.take(RESTORABLE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > RESTORABLE { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(text)) }
 }
 
 /// Removes a candidate that is not needed any more, or is gone already.

@@ -72,6 +72,11 @@ impl Target {
         self.staging.join(self.named("", ".reload-pending"))
     }
 
+    /// The text that HAProxy ran last before the live one.
+    pub(super) fn kept(&self) -> PathBuf {
+        self.staging.join(self.named("", ".last-good"))
+    }
+
     /// A hidden file beside the live one.
     pub(super) fn hidden(&self) -> PathBuf {
         self.directory.join(self.named(".", ".synapse"))

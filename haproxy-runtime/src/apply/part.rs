@@ -1,0 +1,94 @@
+//! The parts of applying, for who knows more than the text.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Applier, Attempt, hold};
+use crate::{
+    error::{ApplyError, WriteError},
+    file::{ConfigFile, Written},
+};
+
+impl Applier {
+    pub(crate) fn file(&self) -> Option<&ConfigFile> {
+        self.file.as_ref()
+    }
+
+    /// When `text` may be reloaded; `None`: at once.
+    pub(crate) fn until(&self, text: &Arc<[u8]>, now: Instant) -> Option<Instant> {
+        let last = self.last.map(|last| Attempt { failures: self.failures_of(text), ..last });
+        let wait = self.pace.wait(last, now);
+        (!wait.is_zero()).then(|| now + wait)
+    }
+
+    /// Makes `text` what the live file holds, without asking for more: unchecked, at any pace, and HAProxy is not told.
+    /// `None` if it held that already.
+    pub(crate) async fn write_alone(&mut self, text: &Arc<[u8]>) -> Result<Option<Written>, ApplyError> {
+        let written = self.put(text).await.map_err(ApplyError::from);
+        match &written {
+            Ok(Some(_)) => self.counters.writes += 1,
+            Ok(None) => {}
+            Err(error) => self.count(error),
+        }
+        written
+    }
+
+    async fn put(&mut self, text: &Arc<[u8]>) -> Result<Option<Written>, WriteError> {
+        if !self.prepared {
+            self.prepare().await?;
+        }
+        let Some(file) = &self.file else { return Ok(None) };
+        if file.holds(Arc::clone(text)).await? {
+            return Ok(None);
+        }
+        let staged = file.stage(Arc::clone(text)).await?;
+        hold(file).await;
+        staged.commit().await.map(Some)
+    }
+
+    /// The next apply reloads, if reloading is this program's.
+    pub(crate) fn require_reload(&mut self) {
+        self.pending |= self.reload.is_some();
+    }
+
+    /// HAProxy runs what the file holds: nothing is pending.
+    pub(crate) async fn settle(&mut self) {
+        if !self.pending {
+            return;
+        }
+        self.pending = false;
+        self.reload_attempts = 0;
+        if let Some(file) = &self.file
+            && let Err(error) = file.clear_reload_pending().await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the next start looks for a reload that is due"
+            );
+        }
+    }
+
+    /// Reloads at once, whatever the pace.
+    pub(crate) async fn reload_now(&mut self) -> Result<(), ApplyError> {
+        self.require_reload();
+        let result = self.reload_if_due().await;
+        if let Err(error) = &result {
+            self.count(error);
+        }
+        result.map(drop)
+    }
+
+    /// Counts the reload that seemed to succeed as one more failure of `text`, after `failures` in a row.
+    pub(crate) fn failed_after_all(&mut self, text: &Arc<[u8]>, failures: u32) {
+        self.counters.reload_failures += 1;
+        self.failed = Some(Arc::clone(text));
+        let failures = failures.saturating_add(1);
+        self.last = Some(Attempt { ended: Instant::now(), failures, draw: fastrand::f64() });
+    }
+
+    /// How often in a row `text` itself has failed.
+    pub(crate) fn failures(&self, text: &Arc<[u8]>) -> u32 {
+        self.failures_of(text)
+    }
+}

@@ -1,0 +1,265 @@
+//! From document to document, in a process that goes on running.
+
+mod acquaintance;
+mod carrying;
+mod cause;
+mod deed;
+mod departure;
+mod error;
+mod reloading;
+mod repair;
+mod tending;
+
+use std::{sync::Arc, time::Duration};
+
+use haproxy_render::{
+    Document, Renderer,
+    plan::{InitState, Leaving, Plan, Strangers},
+};
+use tokio::time::Instant;
+
+use self::{acquaintance::Known, carrying::Carried, departure::Departures};
+pub use self::{
+    cause::Cause,
+    deed::{Deed, LiveCounters, Progress, ReloadDeed, Tended, Verification},
+    error::{LiveError, LiveFault, Restored},
+};
+use crate::{
+    apply::Applier,
+    check::Check,
+    error::WriteError,
+    file::{ConfigFile, Prepared},
+    reload::{Pace, Reload},
+    socket::{Identity, Sockets},
+};
+
+/// How often a change is planned anew because HAProxy was replaced meanwhile.
+const ROUNDS: usize = 3;
+
+/// Brings a running HAProxy from document to document: by commands on its socket where they do, by a reload where not.
+///
+/// | difference, or event | what is done |
+/// |---|---|
+/// | none | nothing; a file that somebody has edited is written anew |
+/// | servers only | the file is written, then the commands are sent and the new revision stamped, at any pace |
+/// | anything else | the file is checked and written, HAProxy reloaded, at the [`Pace`]; what can be done by commands does not wait |
+/// | a command is refused, or its outcome is not known | one look at what runs, one repair; if that does not end well, a reload |
+/// | somebody else has reloaded or restarted HAProxy | seen by the identity and the revision: go on with the new process |
+/// | a process of another revision | a reload |
+/// | the socket is missing, hangs, is not of level admin, or talks nonsense | each change is a reload, as without a socket |
+/// | a reload fails, or its process does not say the new revision in time | the last good file is put back; again later, at growing intervals |
+/// | a reload after which nobody answers | the last good file is put back, and HAProxy reloaded with it at once |
+///
+/// The file goes first: whatever ends in the middle, a HAProxy that starts has what was wanted last, and one that runs does
+/// not say that it has.
+///
+/// Servers that go are out of rotation at once. They are deleted when their connections have ended, or are ended after
+/// [`with_drain_timeout`](Self::with_drain_timeout): see [`due`](Self::due) and [`tend`](Self::tend).
+///
+/// Commands are not checked by the [`Check`]: HAProxy itself judges them, and only servers differ from a file that was.
+///
+/// ```no_run
+/// use haproxy_render::Document;
+/// use haproxy_runtime::{ConfigFile, Limits, Live, Pace, Progress, Sockets, Staging};
+///
+/// # async fn example(document: Document) -> Result<(), Box<dyn std::error::Error>> {
+/// let file = ConfigFile::open("/etc/haproxy/haproxy.cfg", Staging::Beside)?;
+/// let sockets = Sockets::parse(["/run/haproxy/admin.sock"], Limits::default())?;
+/// let mut live = Live::new(file, sockets, Pace::default());
+/// match live.apply(&document).await? {
+///     Progress::Changed(deed) => println!("{deed}"),
+///     Progress::Deferred { until, .. } => println!("try again at {until:?}"),
+///     _ => {}
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Live {
+    applier: Applier,
+    sockets: Sockets,
+    renderer: Renderer,
+    init_state: InitState,
+    strangers: Strangers,
+    drain_timeout: Duration,
+    verify_within: Duration,
+    /// What is known to run. Taken out while commands are sent: a future that is dropped leaves nothing that may be wrong.
+    known: Option<Known>,
+    /// What was last known to run: what a failed reload goes back to.
+    good: Option<Document>,
+    /// Who answered last as one that can be changed.
+    met: Option<Identity>,
+    /// A process that only a reload helps, and why.
+    doubted: Option<(Identity, Cause)>,
+    /// What could not be put right, in words: one reload is all that is tried.
+    incurable: Vec<String>,
+    departures: Departures,
+    counters: LiveCounters,
+}
+
+impl Live {
+    /// Writes to `file`, talks to HAProxy at `sockets`, and reloads at most at `pace`. Reads and asks nothing yet.
+    ///
+    /// Several sockets are taken as ways to one process: if more than one process answers, each change is a reload.
+    pub fn new(file: ConfigFile, sockets: Sockets, pace: Pace) -> Self {
+        Self {
+            applier: Applier::new(pace).with_file(file),
+            sockets,
+            renderer: Renderer::default(),
+            init_state: InitState::default(),
+            strangers: Strangers::default(),
+            drain_timeout: Duration::from_mins(5),
+            verify_within: Duration::from_secs(10),
+            known: None,
+            good: None,
+            met: None,
+            doubted: None,
+            incurable: Vec::new(),
+            departures: Departures::default(),
+            counters: LiveCounters::default(),
+        }
+    }
+
+    /// Has candidates checked before a reload. Default: none.
+    pub fn with_check(mut self, check: Check) -> Self {
+        self.applier = self.applier.with_check(check);
+        self
+    }
+
+    /// Reloads HAProxy by this. Default: not at all, as somebody else does who watches the file.
+    pub fn with_reload(mut self, reload: Reload) -> Self {
+        self.applier = self.applier.with_reload(reload);
+        self
+    }
+
+    /// How servers with health checks begin. Default: [`InitState::Up`].
+    pub fn with_init_state(mut self, init_state: InitState) -> Self {
+        self.init_state = init_state;
+        self
+    }
+
+    /// What becomes of servers that somebody else adds to our backends. Default: [`Strangers::Remove`].
+    pub fn with_strangers(mut self, strangers: Strangers) -> Self {
+        self.strangers = strangers;
+        self
+    }
+
+    /// How long connections to a server that has left may go on. Default: five minutes. Zero ends them at once.
+    pub fn with_drain_timeout(mut self, drain_timeout: Duration) -> Self {
+        self.drain_timeout = drain_timeout;
+        self
+    }
+
+    /// How long after a reload its process has to say that it runs the new document. Default: ten seconds; at most two where
+    /// nobody answered before.
+    pub fn with_verification(mut self, within: Duration) -> Self {
+        self.verify_within = within;
+        self
+    }
+
+    /// As [`Applier::prepare`].
+    pub async fn prepare(&mut self) -> Result<Option<Prepared>, WriteError> {
+        self.applier.prepare().await
+    }
+
+    /// Brings HAProxy to run `document`. Its [`revision`](Document::revision) is set here.
+    ///
+    /// Costs what has changed, as long as services that have not are the same [`Arc`]; the file is written as a whole.
+    ///
+    /// # Errors
+    /// It takes a reload, and the file can't be written, the check refuses it, or the reload fails or is not verified. What
+    /// HAProxy runs goes on, and what commands can do of the change is done: see [`LiveError::done`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the process between two documents; the file then holds the new one, and the next apply
+    /// finds out. As for the reload, see [`Applier::apply`].
+    pub async fn apply(&mut self, document: &Document) -> Result<Progress, LiveError> {
+        let started = Instant::now();
+        let mut deed = Deed::default();
+        let wanted = self.stamped(document);
+        let progress = self.bring(&wanted, &mut deed).await?;
+        deed.took = started.elapsed();
+        self.counters.by_commands +=
+            u64::from(progress.is_none() && deed.reloaded.is_none() && deed.commands > 0);
+        Ok(match progress {
+            Some((until, causes)) => {
+                let done = (!deed.is_nothing()).then_some(deed);
+                Progress::Deferred { until, causes, done }
+            }
+            None if deed.is_nothing() => Progress::Unchanged,
+            None => Progress::Changed(deed),
+        })
+    }
+
+    /// Until when it is deferred, and why; `None`: it is not.
+    async fn bring(
+        &mut self,
+        wanted: &Document,
+        deed: &mut Deed,
+    ) -> Result<Option<(Instant, Vec<Cause>)>, LiveError> {
+        for round in 1..=ROUNDS {
+            let known = match self.known.take() {
+                Some(known) => known,
+                None => match self.get_to_know(wanted, deed).await {
+                    Ok(known) => known,
+                    Err(Cause::Restless) if round < ROUNDS => continue,
+                    Err(cause) => return self.reload(wanted, None, vec![cause], None, deed).await,
+                },
+            };
+            let carried = match known.planner.change(&known.document, wanted, &known.leaving) {
+                Plan::Commands(commands) => {
+                    let carried = self.carry_out(known, &commands, wanted, deed).await?;
+                    if !matches!(carried, Carried::Replaced(_)) {
+                        deed.changes.extend_from_slice(commands.changes());
+                    }
+                    carried
+                }
+                Plan::Reload(reload) => {
+                    deed.changes.extend_from_slice(reload.changes());
+                    let causes = reload.reasons().iter().cloned().map(Cause::Needed).collect();
+                    return self.reload(wanted, Some(known), causes, reload.meanwhile(), deed).await;
+                }
+                _ => self.settle(known, wanted, deed).await?,
+            };
+            match carried {
+                Carried::Out => return Ok(None),
+                Carried::Replaced(known) => self.known = known.map(|known| *known),
+                Carried::Not(known, cause) => {
+                    return self.reload(wanted, known.map(|known| *known), vec![cause], None, deed).await;
+                }
+            }
+        }
+        let known = self.known.take();
+        self.reload(wanted, known, vec![Cause::Restless], None, deed).await
+    }
+
+    /// When the document applied last may be tried again; `None`: at once. See [`Applier::ready_at`].
+    pub fn ready_at(&self, now: Instant) -> Option<Instant> {
+        self.applier.ready_at(now)
+    }
+
+    /// The servers that are out of rotation and not deleted yet: their [ids](Leaving::ids) are taken.
+    pub fn leaving(&self) -> Option<&Leaving> {
+        self.known.as_ref().map(|known| &known.leaving)
+    }
+
+    /// The process that is known to run what the file says; `None` before the first apply, and where it can't be told.
+    pub fn process(&self) -> Option<Identity> {
+        self.known.as_ref().map(|known| known.identity)
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> LiveCounters {
+        LiveCounters { applier: self.applier.counters(), ..self.counters }
+    }
+
+    fn stamped(&mut self, document: &Document) -> Document {
+        let mut stamped = document.clone();
+        stamped.revision = Some(self.renderer.revision(document));
+        stamped
+    }
+
+    fn text(&mut self, document: &Document) -> Arc<[u8]> {
+        self.renderer.render(document).into_bytes().into()
+    }
+}

@@ -1,0 +1,162 @@
+//! Who runs, and what.
+
+use std::time::Duration;
+
+use haproxy_render::{
+    Document, ReadBack,
+    plan::{Capabilities, Leaving, Planner, Query, Version},
+};
+use tokio::time::{Instant, sleep};
+
+use super::{Cause, Deed, Live};
+use crate::socket::{CommandLine, Identity, Level, Process, Revision, Socket, Survey};
+
+/// How long a process that is ending is given to be replaced, and how often one looks.
+const SUCCESSION: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A process that runs a document.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) socket: Socket,
+    pub(super) identity: Identity,
+    pub(super) planner: Planner,
+    /// With the revision that the process says it runs.
+    pub(super) document: Document,
+    /// The servers that it has besides.
+    pub(super) leaving: Leaving,
+}
+
+impl Known {
+    pub(super) fn revision(&self) -> Option<Revision> {
+        self.document.revision.map(Revision::from)
+    }
+}
+
+impl Live {
+    /// Who answers, and may be changed.
+    pub(super) async fn meet(&mut self) -> Result<(Socket, Process), Cause> {
+        self.met = None;
+        let end = Instant::now() + SUCCESSION;
+        let (socket, process) = loop {
+            match only(self.sockets.survey().await) {
+                Err(Cause::Ending(_)) if Instant::now() < end => sleep(LOOK_EVERY).await,
+                result => break result?,
+            }
+        };
+        if process.level != Level::Admin {
+            return Err(Cause::Level(process.level));
+        }
+        self.met = Some(process.identity);
+        Ok((socket, process))
+    }
+
+    /// Finds out what runs: what the file says, if the process says so too. What somebody else has changed is put right.
+    ///
+    /// `wanted` helps to understand the file.
+    pub(super) async fn get_to_know(&mut self, wanted: &Document, deed: &mut Deed) -> Result<Known, Cause> {
+        let (socket, process) = self.meet().await?;
+        if let Some((doubted, cause)) = &self.doubted
+            && *doubted == process.identity
+        {
+            return Err(cause.clone());
+        }
+        let pending = self.is_reload_pending().await;
+        let document = self.read_file(wanted).await.ok_or(Cause::File)?;
+        let said = document.revision.map(Revision::from);
+        let planner = self.planner(&socket, &process).await?;
+        let mut known =
+            Known { socket, identity: process.identity, planner, document, leaving: Leaving::default() };
+        match (said, process.revision) {
+            // An earlier version of this program wrote no revisions: what HAProxy shows has to do.
+            (None, None) if pending => return Err(Cause::Pending),
+            (None, None) => {
+                if !self.is_in_order(&known).await? {
+                    return Err(Cause::Revision { runs: None });
+                }
+            }
+            (said, runs) if said != runs => return Err(Cause::Revision { runs }),
+            _ => {
+                self.applier.settle().await;
+                self.mend(&mut known, deed).await?;
+            }
+        }
+        self.doubted = None;
+        self.good = Some(known.document.clone());
+        self.departures.follow(&known.leaving, Instant::now());
+        Ok(known)
+    }
+
+    /// The process that has taken the place of the one that `known` is about; `None` if what it runs is not known.
+    /// `wanted` is what the file holds by now.
+    pub(super) async fn follow(
+        &mut self,
+        mut known: Known,
+        wanted: &Document,
+    ) -> Result<Option<Known>, Cause> {
+        let (socket, process) = self.meet().await?;
+        if process.revision.is_none() {
+            return Ok(None);
+        }
+        if process.revision == wanted.revision.map(Revision::from) {
+            known.document = wanted.clone();
+        } else if process.revision != known.revision() {
+            return Ok(None);
+        }
+        if process.identity != known.identity {
+            known.planner = self.planner(&socket, &process).await?;
+            known.leaving = Leaving::default();
+        }
+        known.identity = process.identity;
+        known.socket = socket;
+        self.doubted = None;
+        self.departures.follow(&known.leaving, Instant::now());
+        Ok(Some(known))
+    }
+
+    pub(super) async fn planner(&self, socket: &Socket, process: &Process) -> Result<Planner, Cause> {
+        let mut capabilities =
+            Version::parse(&process.version).map_or_else(|_| Capabilities::none(), Capabilities::of);
+        if capabilities.lists_server_options() {
+            let help = CommandLine::parse(&Query::ServerHelp.to_string())
+                .map_err(|error| Cause::Unreachable(error.to_string()))?;
+            let replies = socket.ask(&[help]).await.map_err(|error| Cause::unreachable(&error))?;
+            if let [reply] = replies.as_slice() {
+                capabilities = capabilities.with_server_help(reply.text());
+            }
+        }
+        Ok(Planner::new(capabilities).init_state(self.init_state).strangers(self.strangers))
+    }
+
+    /// The document that the file was made from.
+    async fn read_file(&mut self, wanted: &Document) -> Option<Document> {
+        let same = self.text(wanted);
+        match self.applier.file()?.read().await {
+            Ok(Some(text)) if *text == *same => Some(wanted.clone()),
+            Ok(text) => ReadBack::document(std::str::from_utf8(&text?).ok()?, wanted),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "reading what HAProxy should run");
+                None
+            }
+        }
+    }
+
+    async fn is_reload_pending(&mut self) -> bool {
+        // The first call finds out; a failure shows again at the first write.
+        let found =
+            self.applier.prepare().await.ok().flatten().is_some_and(|prepared| prepared.reload_pending);
+        found || self.applier.reload_pending()
+    }
+}
+
+/// The one process of a survey that is not ending.
+fn only(survey: Survey) -> Result<(Socket, Process), Cause> {
+    let (ending, mut staying): (Vec<_>, Vec<_>) =
+        survey.reached.into_iter().partition(|(_, process)| process.stopping);
+    match (staying.len(), staying.pop(), ending.first(), survey.failed.first()) {
+        (1, Some(one), ..) => Ok(one),
+        (0, _, Some((_, process)), _) => Err(Cause::Ending(process.identity)),
+        (0, _, None, Some(error)) => Err(Cause::unreachable(error)),
+        (count, ..) => Err(Cause::Several(count)),
+    }
+}

@@ -1,0 +1,262 @@
+//! Reloads: by a file that is checked, to a process that says so.
+
+use std::{sync::Arc, time::Duration};
+
+use haproxy_render::{
+    Document,
+    plan::{Leaving, Meanwhile},
+};
+use tokio::time::Instant;
+
+use super::{
+    Cause, Deed, Live, LiveError, LiveFault, ReloadDeed, Restored, Verification, acquaintance::Known,
+    carrying::Carried,
+};
+use crate::{
+    apply::Applied,
+    error::ApplyError,
+    socket::{Identity, Revision, Seen, Socket, Unverified, verify},
+};
+
+/// How long a process is asked for that nobody has ever spoken to.
+const BRIEFLY: Duration = Duration::from_secs(2);
+
+/// Until when it is deferred, and why.
+type Deferral = Option<(Instant, Vec<Cause>)>;
+
+impl Live {
+    /// Has HAProxy load `wanted`, if the pace permits it. `known` runs meanwhile, and goes on if it fails.
+    pub(super) async fn reload(
+        &mut self,
+        wanted: &Document,
+        known: Option<Known>,
+        causes: Vec<Cause>,
+        meanwhile: Option<&Meanwhile>,
+        deed: &mut Deed,
+    ) -> Result<Deferral, LiveError> {
+        let text = self.text(wanted);
+        let held = self.holds(&text).await;
+        // Otherwise only what the file does not hold yet is a reason.
+        let due = known.is_some() || self.doubted.is_some() || causes.iter().any(Cause::is_about_the_process);
+        // A write that is due brings the reload with it. One that was refused must not be followed by a reload.
+        if held && due {
+            self.applier.require_reload();
+        }
+        if (!held || due || self.applier.reload_pending())
+            && let Some(until) = self.applier.until(&text, Instant::now())
+        {
+            self.known = known;
+            self.make_do(meanwhile, deed).await;
+            return Ok(Some((until, causes)));
+        }
+        let good = self.good(known.as_ref()).await;
+        if let Some(good) = good.as_ref().filter(|good| **good != text) {
+            self.remember(good).await;
+        }
+        let before = known.as_ref().map(|known| (known.socket.clone(), known.identity));
+        // Who could not be talked to before can't be asked for more after.
+        let talks = |cause: &Cause| {
+            !matches!(cause, Cause::Unreachable(_) | Cause::Several(_) | Cause::Level(_) | Cause::Ending(_))
+        };
+        let strictly = (before.is_some() || self.met.is_some()) && causes.iter().all(talks);
+        let failures = self.applier.failures(&text);
+        let fault = match self.applier.apply(std::str::from_utf8(&text).unwrap_or_default()).await {
+            Ok(Applied::Changed(change)) if change.reloaded.is_some() => {
+                match self.verified(wanted, before, strictly).await {
+                    Ok((known, verified)) => {
+                        self.reached(known);
+                        deed.reloaded = Some(ReloadDeed { causes, change, verified });
+                        return Ok(None);
+                    }
+                    Err(error) => {
+                        self.applier.failed_after_all(&text, failures);
+                        LiveFault::from(error)
+                    }
+                }
+            }
+            Ok(Applied::Changed(change)) => {
+                let verified = Verification::NotOurs;
+                deed.reloaded = Some(ReloadDeed { causes, change, verified });
+                return Ok(None);
+            }
+            Ok(Applied::Deferred { until }) => {
+                self.known = known;
+                return Ok(Some((until, causes)));
+            }
+            Ok(Applied::Unchanged) => return Ok(None),
+            Err(error) => error.into(),
+        };
+        let mut error = LiveError::new(fault, causes);
+        let touched =
+            matches!(error.fault, LiveFault::Unverified(_) | LiveFault::Apply(ApplyError::Reload { .. }));
+        if touched {
+            error.restored = self.put_back(good.filter(|good| *good != text), known, strictly).await;
+        } else {
+            self.known = known;
+        }
+        let mut done = Deed::default();
+        let started = Instant::now();
+        self.make_do(meanwhile, &mut done).await;
+        if !done.is_nothing() {
+            done.took = started.elapsed();
+            error.done = Some(Box::new(done));
+        }
+        Err(error)
+    }
+
+    /// Makes sure that a reload has brought `wanted`.
+    async fn verified(
+        &mut self,
+        wanted: &Document,
+        before: Option<(Socket, Identity)>,
+        strictly: bool,
+    ) -> Result<(Option<Known>, Verification), Unverified> {
+        let Some(revision) = wanted.revision.map(Revision::from) else {
+            return Ok((None, Verification::NotOurs));
+        };
+        let Some(socket) = before.as_ref().map(|(socket, _)| socket).or(self.sockets.iter().next()).cloned()
+        else {
+            return Ok((None, Verification::NotOurs));
+        };
+        let identity = before.map(|(_, identity)| identity).or(self.met);
+        let within = if strictly { self.verify_within } else { self.verify_within.min(BRIEFLY) };
+        match verify(&socket, &revision, identity, within).await {
+            Ok(verified) => {
+                let known = self.fresh(wanted).await;
+                Ok((known, Verification::Done(verified.took)))
+            }
+            Err(Unverified { seen: Seen::Error(error), .. }) if !strictly => {
+                let Cause::Unreachable(why) = Cause::unreachable(&error) else {
+                    return Ok((None, Verification::NotOurs));
+                };
+                Ok((None, Verification::Impossible(why)))
+            }
+            Err(error) if !strictly => Ok((None, Verification::Impossible(error.to_string()))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The process that has just been started with `wanted`. If it can't be asked now, the next apply does.
+    async fn fresh(&mut self, wanted: &Document) -> Option<Known> {
+        let (socket, process) = self.meet().await.ok()?;
+        if process.revision != wanted.revision.map(Revision::from) {
+            return None;
+        }
+        let planner = self.planner(&socket, &process).await.ok()?;
+        let (identity, document) = (process.identity, wanted.clone());
+        Some(Known { socket, identity, planner, document, leaving: Leaving::default() })
+    }
+
+    fn reached(&mut self, known: Option<Known>) {
+        self.doubted = None;
+        match known {
+            Some(known) => self.keep(known),
+            None => self.known = None,
+        }
+    }
+
+    /// What HAProxy is known to have run last.
+    async fn good(&mut self, known: Option<&Known>) -> Option<Arc<[u8]>> {
+        if let Some(document) = known.map(|known| &known.document).or(self.good.as_ref()).cloned() {
+            return Some(self.text(&document));
+        }
+        let pending = self.applier.reload_pending();
+        let file = self.applier.file()?;
+        // What the file holds never was loaded, if a reload of it is due.
+        let text = if pending { file.kept().await } else { file.read().await };
+        match text {
+            Ok(text) => text.map(Into::into),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "reading the last good configuration"
+                );
+                None
+            }
+        }
+    }
+
+    async fn remember(&self, good: &Arc<[u8]>) {
+        let Some(file) = self.applier.file() else { return };
+        if let Err(error) = file.keep(Arc::clone(good)).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the last good configuration is kept in memory alone"
+            );
+        }
+    }
+
+    /// Puts back what HAProxy ran before a reload that failed.
+    async fn put_back(&mut self, good: Option<Arc<[u8]>>, known: Option<Known>, answered: bool) -> Restored {
+        let Some(good) = good else { return Restored::No };
+        if let Err(error) = self.applier.write_alone(&good).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "putting the last good configuration back: a HAProxy that starts now has one that it can't be reloaded with"
+            );
+            return Restored::No;
+        }
+        self.counters.put_back += 1;
+        match self.meet().await {
+            Ok((_, process)) => {
+                self.applier.settle().await;
+                let same = |known: &Known| {
+                    known.identity == process.identity && known.revision() == process.revision
+                };
+                self.known = known.filter(same);
+                if self.known.is_some() { Restored::Running } else { Restored::File }
+            }
+            Err(_) if !answered => {
+                self.applier.settle().await;
+                Restored::File
+            }
+            Err(cause) => {
+                tracing::warn!(%cause, "HAProxy does not answer after a reload that failed; reloading it with the last good file");
+                match self.applier.reload_now().await {
+                    Ok(()) => Restored::Reloaded,
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "reloading HAProxy with the last good file"
+                        );
+                        Restored::File
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does by commands what need not wait for the reload.
+    async fn make_do(&mut self, meanwhile: Option<&Meanwhile>, deed: &mut Deed) {
+        let Some(meanwhile) = meanwhile else { return };
+        let Some(known) = self.known.take() else { return };
+        let document = self.stamped(meanwhile.document());
+        match self.carry_out(known, meanwhile.commands(), &document, deed).await {
+            Ok(Carried::Out) => deed.changes = meanwhile.commands().changes().to_vec(),
+            Ok(Carried::Replaced(known)) => self.known = known.map(|known| *known),
+            Ok(Carried::Not(_, cause)) => {
+                tracing::warn!(%cause, "what need not wait for the reload does, too");
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "what need not wait for the reload does, too"
+                );
+            }
+        }
+    }
+
+    async fn holds(&self, text: &Arc<[u8]>) -> bool {
+        match self.applier.file() {
+            // An error shows again at the write.
+            Some(file) => file.holds(Arc::clone(text)).await.unwrap_or(false),
+            None => false,
+        }
+    }
+}
+
+impl LiveError {
+    pub(super) fn new(fault: LiveFault, causes: Vec<Cause>) -> Self {
+        Self { fault, causes, restored: Restored::No, done: None }
+    }
+}

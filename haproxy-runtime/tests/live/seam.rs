@@ -1,0 +1,112 @@
+//! What no HAProxy of today does.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use haproxy_render::{Document, render};
+use haproxy_runtime::{
+    Cause, Command, ConfigFile, Limits, Live, Pace, Progress, Reload, Sockets, Staging, Verification,
+};
+use tempfile::TempDir;
+
+use crate::{
+    fake::{Does, Fake, Says},
+    site::{changed, document, server},
+};
+
+const SERVERS: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight \
+    srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state \
+    bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr \
+    srv_agent_port\n";
+const STAT: &str = "# pxname,svname,scur,slim,act,bck,cookie,type,check_rise,check_fall,\n";
+
+struct Place(TempDir);
+
+impl Place {
+    fn new(before: &Document) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join(".synapse")).unwrap();
+        std::fs::write(directory.path().join("haproxy.cfg"), render(before)).unwrap();
+        Self(directory)
+    }
+
+    fn live(&self, sockets: &[&Fake]) -> Live {
+        let mut limits = Limits::default();
+        limits.batch = Duration::from_millis(300);
+        let paths: Vec<_> = sockets.iter().map(|fake| fake.path().display().to_string()).collect();
+        let sockets = Sockets::parse(paths.iter().map(String::as_str), limits).unwrap();
+        let file = ConfigFile::open(self.0.path().join("haproxy.cfg"), Staging::Beside).unwrap();
+        let reload = format!("echo x >> '{}'", self.0.path().join("reloads").display());
+        Live::new(file, sockets, Pace::new(Duration::ZERO, 0.0).unwrap())
+            .with_reload(Reload::new(Command::shell(reload).unwrap(), Duration::from_secs(20)))
+            .with_verification(Duration::from_millis(100))
+    }
+
+    fn reloads(&self) -> usize {
+        std::fs::read_to_string(self.0.path().join("reloads")).unwrap_or_default().lines().count()
+    }
+}
+
+/// A process without servers, that does what `act` says about changes.
+fn process(says: &Arc<Mutex<Says>>, act: impl Fn(&str) -> Does + Send + 'static) -> Fake {
+    Fake::process(says, move |command| match command {
+        "show servers state" => Does::Says(SERVERS.to_owned()),
+        "show stat -1 4 -1" => Does::Says(STAT.to_owned()),
+        other => act(other),
+    })
+}
+
+#[tokio::test]
+async fn nonsense_on_the_socket_is_a_reload() {
+    let fake = Fake::start(|_| Does::Says("HTTP/1.1 400 Bad request".to_owned()));
+    let place = Place::new(&document(vec![]));
+    let mut live = place.live(&[&fake]);
+    let wanted = document(vec![server("a", 1, 1, "")]);
+    let deed = changed(&mut live, &wanted).await;
+    assert!(deed.to_string().contains("does not talk like HAProxy"), "{deed}");
+    assert_eq!((live.apply(&wanted).await.unwrap(), place.reloads()), (Progress::Unchanged, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_within_a_change_is_looked_into_once_and_then_a_reload() {
+    let fake = process(&Says::new(7), |_| Does::Closes);
+    let place = Place::new(&document(vec![]));
+    let mut live = place.live(&[&fake]);
+    changed(&mut live, &document(vec![])).await;
+    let deed = changed(&mut live, &document(vec![server("a", 1, 1, "")])).await;
+    let reload = deed.reloaded.unwrap();
+    assert!(matches!(reload.causes[..], [Cause::Unreachable(_)]));
+    assert!(matches!(reload.verified, Verification::Impossible(_)));
+    let adds = fake.changes().iter().filter(|line| line.starts_with("add server")).count();
+    assert_eq!((adds, place.reloads(), live.counters().refusals), (2, 1, 1));
+}
+
+#[tokio::test]
+async fn a_command_that_is_answered_with_something_new_is_not_believed() {
+    let fake = process(&Says::new(7), |command| {
+        Does::Says(if command.starts_with("add server") { "Maybe." } else { "" }.to_owned())
+    });
+    let place = Place::new(&document(vec![]));
+    let mut live = place.live(&[&fake]);
+    changed(&mut live, &document(vec![])).await;
+    let error = live.apply(&document(vec![server("a", 1, 1, "")])).await.unwrap_err();
+    let [Cause::Refused { command, reply }] = error.causes() else { panic!("{error:?}") };
+    assert_eq!(
+        (command.as_str(), reply.as_str()),
+        ("add server web/a 127.0.0.1:1 id 1 pool-max-conn -1 pool-purge-delay 5s", "Maybe.")
+    );
+}
+
+#[tokio::test]
+async fn two_processes_can_not_be_followed() {
+    let (one, other) = (process(&Says::new(7), |_| Does::Hangs), process(&Says::new(8), |_| Does::Hangs));
+    let place = Place::new(&document(vec![]));
+    let deed = changed(&mut place.live(&[&one, &other]), &document(vec![server("a", 1, 1, "")])).await;
+    assert_eq!(deed.reloaded.unwrap().causes, [Cause::Several(2)]);
+    // Two ways to one are one.
+    let place = Place::new(&document(vec![]));
+    let again = process(&Says::new(7), |_| Does::Hangs);
+    assert!(changed(&mut place.live(&[&one, &again]), &document(vec![])).await.reloaded.is_none());
+}
