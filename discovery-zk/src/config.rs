@@ -17,7 +17,7 @@ use crate::{address::Address, node::Node, path::InvalidPath, raw};
 /// | `decode` | `nerve`, `serverset`, or a map of `method` (one of them) and `endpoint_name` (text, for `serverset`) | see [`Decode`](crate::Decode); `nerve` unless given |
 /// | `generator_config_path` | [`Path`](crate::Path), or `disabled` | where the generator configuration stands; at `path` unless given |
 /// | `retry_policy` | map of `base_interval`, `max_interval`, `max_delay` (seconds), `max_attempts` (number) | the pauses between attempts to connect: see [`EnsembleConfig::retry`]; the last two have no effect, for nothing gives up here |
-/// | `discovery_jitter` | seconds, at most 120 | see [`Node::jitter`]; 0 unless given |
+/// | `discovery_jitter` | seconds | see [`Node::jitter`]; 0 unless given; [ignored](Self::ignored) unless from 0 to 120 |
 /// | `user`, `password` | text | both or none: digest authentication |
 /// | `tls` | map of `ca`, `certificate`, `key` (paths of PEM files) | see [`Tls`] |
 /// | `sasl` | map of `mechanism` (`digest-md5`), `user`, `password` | see [`Sasl`] |
@@ -42,6 +42,25 @@ use crate::{address::Address, node::Node, path::InvalidPath, raw};
 pub struct ZkConfig {
     ensemble: EnsembleConfig,
     node: Node,
+    ignored: Option<Ignored>,
+}
+
+/// What was written and has no effect. `Display` says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// A jitter that is out of range: Synapse ignores it, too.
+    #[error("has no effect: it is not from 0 to 120 s")]
+    Jitter,
+}
+
+impl Ignored {
+    /// The key of the section that it stands under.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Jitter => "discovery_jitter",
+        }
+    }
 }
 
 /// A [`ZkConfig`] that lists the children at most once an interval, with one key more: `polling_interval_sec`, the interval in
@@ -51,8 +70,8 @@ pub struct ZkConfig {
 pub struct ZkPollConfig(ZkConfig);
 
 impl ZkConfig {
-    pub(crate) fn new(ensemble: EnsembleConfig, node: Node) -> Self {
-        Self { ensemble, node }
+    pub(crate) fn new(ensemble: EnsembleConfig, node: Node, ignored: Option<Ignored>) -> Self {
+        Self { ensemble, node, ignored }
     }
 
     /// How to reach the ensemble, which services can share, and what to watch there.
@@ -69,6 +88,11 @@ impl ZkConfig {
     pub fn node(&self) -> &Node {
         &self.node
     }
+
+    /// What was written and has no effect: something to warn of.
+    pub fn ignored(&self) -> Option<Ignored> {
+        self.ignored
+    }
 }
 
 impl ZkPollConfig {
@@ -79,6 +103,11 @@ impl ZkPollConfig {
     /// How to reach the ensemble, which services can share, and what to watch there.
     pub fn into_parts(self) -> (EnsembleConfig, Node) {
         self.0.into_parts()
+    }
+
+    /// What was written and has no effect: something to warn of.
+    pub fn ignored(&self) -> Option<Ignored> {
+        self.0.ignored()
     }
 }
 
@@ -178,9 +207,6 @@ pub enum InvalidConfig {
     /// An interval for a service that is not polled.
     #[error("`polling_interval_sec` is for the method `zookeeper_poll`; here changes are seen at once")]
     NotPolled,
-    /// A pause of less than nothing, or of more than two minutes.
-    #[error("`discovery_jitter` is not from 0 to 120 s")]
-    Jitter,
     /// An interval of more than a day.
     #[error("zookeeper poll watcher expects polling_interval_sec >= 0, and at most 86400 s")]
     Interval,

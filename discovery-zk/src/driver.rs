@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use crate::{
     address::Address,
     config::EnsembleConfig,
-    failure::{Failure, Scope},
+    failure::Failure,
     generation::{self, End},
     resolve::Resolve,
     roster::{Command, Roster},
@@ -132,20 +132,12 @@ async fn attempt(
 ) -> Result<(SocketAddr, Established), Failure> {
     let doing = || format!("connecting to {server}");
     let within = config.timeouts().connect;
-    let resolved = match timeout(within, resolver.resolve(server)).await {
-        Ok(resolved) => resolved,
-        Err(_) => {
-            return Err(Failure::new(
-                Scope::Session,
-                doing(),
-                &format!("its name did not resolve within {within:?}"),
-            ));
-        }
+    let Ok(found) = timeout(within, resolver.resolve(server)).await else {
+        return Err(Failure::new(doing(), &format!("its name did not resolve within {within:?}")));
     };
-    let mut addresses =
-        resolved.map_err(|error| Failure::new(Scope::Session, doing(), &error.to_string()))?;
+    let mut addresses = found.map_err(|error| Failure::new(doing(), &error.to_string()))?;
     fastrand::shuffle(&mut addresses);
-    let mut last = Failure::new(Scope::Session, doing(), "its name has no address");
+    let mut last = Failure::new(doing(), "its name has no address");
     for address in addresses.into_iter().take(MAX_ADDRESSES) {
         match connector.connect(&server.host().to_string(), address, config).await {
             Ok(established) => return Ok((address, established)),

@@ -1,4 +1,4 @@
-//! Why something failed, and whom it concerns.
+//! Why something failed.
 
 use std::borrow::Cow;
 
@@ -13,40 +13,17 @@ const SHOWN: usize = 300;
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     error: WatchError,
-    scope: Scope,
-}
-
-/// Whom a failure concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// One node: the session is as good as before.
-    Node,
-    /// The session: it cannot be used any further.
-    Session,
 }
 
 impl Failure {
-    pub(crate) fn new(scope: Scope, doing: impl Into<Cow<'static, str>>, cause: &str) -> Self {
+    pub(crate) fn new(doing: impl Into<Cow<'static, str>>, cause: &str) -> Self {
         let cause = discovery_core::printable(cause, SHOWN);
-        Self { error: WatchError::new(doing).because(cause), scope }
+        Self { error: WatchError::new(doing).because(cause) }
     }
 
-    /// One of a single node's.
-    pub(crate) fn of_node(doing: impl Into<Cow<'static, str>>, cause: &str) -> Self {
-        Self::new(Scope::Node, doing, cause)
-    }
-
-    /// From what a session answers. A node that is gone concerns nobody but who asked for it.
+    /// From what a session answers.
     pub(crate) fn from_fault(doing: impl Into<Cow<'static, str>>, fault: &Fault) -> Self {
-        let scope = match fault {
-            Fault::NoNode | Fault::Refused(_) => Scope::Node,
-            Fault::Lost(_) => Scope::Session,
-        };
-        Self::new(scope, doing, reason(fault))
-    }
-
-    pub(crate) fn scope(&self) -> Scope {
-        self.scope
+        Self::new(doing, reason(fault))
     }
 
     /// What was being done, and why it failed.

@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     config::Timeouts,
-    failure::{Failure, Scope},
+    failure::Failure,
     node::Node,
     question::{Answer, Ask, Question},
     roster::{Command, MemberId, Roster},
@@ -52,7 +52,7 @@ pub(crate) async fn run(
         let (due, overdue, watchdog) = (roster.due(), roster.outage.due(), generation.watchdog());
         tokio::select! {
             event = events.recv() => match event {
-                Some(Event::Fired { mark, gone }) => generation.fired(roster, &mark, gone),
+                Some(Event::Fired { mark, gone }) => fired(roster, &mark, gone),
                 Some(Event::Ended(cause)) => break End::Lost(lost(&cause)),
                 None => break End::Lost(lost("the client has given up")),
             },
@@ -83,7 +83,11 @@ pub(crate) async fn run(
 }
 
 fn lost(cause: &str) -> Failure {
-    Failure::new(Scope::Session, "keeping the session", cause)
+    Failure::new("keeping the session", cause)
+}
+
+fn fired(roster: &mut Roster, mark: &Mark, gone: bool) {
+    roster.with(MemberId(mark.member), |member| member.fired(&mark.what, gone, Instant::now()));
 }
 
 struct Generation {
@@ -136,10 +140,6 @@ impl Generation {
         }
     }
 
-    fn fired(&mut self, roster: &mut Roster, mark: &Mark, gone: bool) {
-        roster.with(MemberId(mark.member), |member| member.fired(&mark.what, gone, Instant::now()));
-    }
-
     fn answered(&mut self, roster: &mut Roster, asker: Asker, answer: Answer) -> Result<(), Failure> {
         let now = Instant::now();
         self.heard = now;
@@ -149,11 +149,6 @@ impl Generation {
                 if let Some(Fault::Lost(cause)) = answer.fault() {
                     return Err(lost(cause));
                 }
-                if self.confirm <= now {
-                    self.confirm = now + CONFIRM;
-                    roster.confirm();
-                }
-                Ok(())
             }
             Asker::Member(id, question) => {
                 let taken = roster.with(id, |member| Some(member.answered(&question, answer, now)));
@@ -163,10 +158,19 @@ impl Generation {
                 roster.outage.hear();
                 let mut questions = Vec::new();
                 roster.collect(id, now, &mut questions);
-                self.waiting.extend(questions);
-                Ok(())
+                // Who was begun with is read whole first: what is read of a service is kept twice until all of it is here.
+                for question in questions.into_iter().rev() {
+                    self.waiting.push_front(question);
+                }
             }
         }
+        // Whoever is answered at all is told of changes, too: a session that always has something to answer is never asked
+        // whether it lives.
+        if self.confirm <= now {
+            self.confirm = now + CONFIRM;
+            roster.confirm();
+        }
+        Ok(())
     }
 
     /// When the server has been silent for too long.
@@ -204,7 +208,7 @@ async fn put(session: &dyn Session, node: &Node, id: MemberId, question: &Questi
     let settings = node.settings().unwrap_or(node.path());
     match &question.ask {
         Ask::Children => Answer::Names(session.children(node.path().as_str(), mark(What::Children)).await),
-        Ask::Exists => Answer::Exists(session.exists(node.path().as_str(), mark(What::Children)).await),
+        Ask::Exists => Answer::Exists(session.exists(node.path().as_str(), mark(What::Node)).await),
         Ask::Child(name) => {
             let path = node.path().join(name);
             Answer::Data(session.data(path.as_str(), mark(What::Child(Arc::clone(name)))).await)

@@ -55,7 +55,7 @@
 //! | the node of the generator configuration cannot be read, or holds something else | it is listed in [`Snapshot::rejected`](discovery_core::Snapshot::rejected), and the service goes on without it |
 //!
 //! A server that has said nothing for a third of the session's time-out is asked for the root, which any user may. Every thirty
-//! seconds such an answer makes each [`Member`] say that what it said is still so. Every ten minutes or so each node is listed though
+//! seconds an answer, to this or anything else, makes each [`Member`] say that what it said is still so. Every ten minutes or so each node is listed though
 //! no watch has fired, as a check.
 
 mod address;
@@ -78,7 +78,9 @@ mod session;
 mod tracked;
 
 pub use address::{Address, InvalidAddress};
-pub use config::{Auth, Client, EnsembleConfig, InvalidConfig, Sasl, Timeouts, Tls, ZkConfig, ZkPollConfig};
+pub use config::{
+    Auth, Client, EnsembleConfig, Ignored, InvalidConfig, Sasl, Timeouts, Tls, ZkConfig, ZkPollConfig,
+};
 pub use decode::Decode;
 pub use discovery_core::Secret;
 pub use ensemble::Ensemble;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{decode::Decode, path::Path};
 
+/// The longest pause there is: no clock can be asked for what comes after the end of all time.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// What one service watches in an ensemble: the children of one node, and how to read them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {
@@ -28,18 +31,18 @@ impl Node {
         self
     }
 
-    /// After a watch has fired, waits for a random time of up to this before anything is read, so that not every machine asks
-    /// at once.
+    /// After a watch has fired, waits for a random time of up to this, a day at most, before anything is read, so that not
+    /// every machine asks at once.
     #[must_use]
     pub fn with_jitter(mut self, jitter: Duration) -> Self {
-        self.jitter = jitter;
+        self.jitter = jitter.min(LONGEST);
         self
     }
 
-    /// Leaves at least this long between two listings of the children.
+    /// Leaves at least this long, a day at most, between two listings of the children.
     #[must_use]
     pub fn with_every(mut self, every: Duration) -> Self {
-        self.every = every;
+        self.every = every.min(LONGEST);
         self
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use self::{decoding::Decoding, retry::RetryPolicy};
 use crate::{
-    config::{Client, EnsembleConfig, InvalidConfig, Sasl, Timeouts, Tls, ZkConfig, ZkPollConfig},
+    config::{Client, EnsembleConfig, Ignored, InvalidConfig, Sasl, Timeouts, Tls, ZkConfig, ZkPollConfig},
     decode::Decode,
     hosts::Hosts,
     node::Node,
@@ -90,7 +90,11 @@ impl Section {
             Some(Settings::At(path)) => Some(whole(path)?),
         };
         let Decoding(decode) = self.decode.unwrap_or(Decoding(Decode::Nerve));
-        let Jitter(jitter) = self.discovery_jitter.unwrap_or(Jitter(Duration::ZERO));
+        let (jitter, ignored) = match self.discovery_jitter {
+            None => (Duration::ZERO, None),
+            Some(Jitter(Some(jitter))) => (jitter, None),
+            Some(Jitter(None)) => (Duration::ZERO, Some(Ignored::Jitter)),
+        };
         let node = Node::new(path, decode).with_settings(settings).with_jitter(jitter).with_every(every);
 
         let mut ensemble = EnsembleConfig::new(servers)?;
@@ -118,7 +122,7 @@ impl Section {
             connect: or(self.connect_timeout, default.connect),
             request: or(self.request_timeout, default.request),
         })?;
-        Ok(ZkConfig::new(ensemble, node))
+        Ok(ZkConfig::new(ensemble, node, ignored))
     }
 }
 
@@ -138,16 +142,15 @@ impl TryFrom<String> for Settings {
     }
 }
 
+/// Synapse ignores numbers that are out of range, so there are configurations with such. `None`: that is one.
 #[derive(Deserialize)]
-#[serde(try_from = "Seconds")]
-struct Jitter(Duration);
+#[serde(from = "f64")]
+struct Jitter(Option<Duration>);
 
-impl TryFrom<Seconds> for Jitter {
-    type Error = InvalidConfig;
-
-    fn try_from(seconds: Seconds) -> Result<Self, InvalidConfig> {
-        let jitter = seconds.get();
-        if jitter > Duration::from_mins(2) { Err(InvalidConfig::Jitter) } else { Ok(Self(jitter)) }
+impl From<f64> for Jitter {
+    fn from(seconds: f64) -> Self {
+        let jitter = Duration::try_from_secs_f64(seconds).ok();
+        Self(jitter.filter(|jitter| *jitter <= Duration::from_mins(2)))
     }
 }
 
@@ -222,6 +225,21 @@ mod tests {
         assert_eq!((node.jitter(), node.every()), (Duration::from_millis(7500), Duration::ZERO));
         let retry = Backoff::new(Duration::from_secs(1), Duration::from_secs(5)).unwrap();
         assert_eq!(ensemble.retry(), Some(retry));
+    }
+
+    #[test]
+    fn a_jitter_that_synapse_ignores_is_ignored_and_told() {
+        for (written, jitter, ignored) in [
+            ("120", 120, None),
+            ("0", 0, None),
+            ("120.1", 0, Some(Ignored::Jitter)),
+            ("1e300", 0, Some(Ignored::Jitter)),
+            ("-1", 0, Some(Ignored::Jitter)),
+        ] {
+            let config = with(&format!(r#""discovery_jitter": {written}"#)).unwrap();
+            assert_eq!(config.ignored(), ignored, "{written}");
+            assert_eq!(config.node().jitter(), Duration::from_secs(jitter), "{written}");
+        }
     }
 
     #[test]
@@ -327,8 +345,7 @@ mod tests {
             (r#""retry_policy": {"max_interval": 3601}"#, "or that one is longer than 3600 s"),
             (r#""retry_policy": {"base_interval": -1}"#, "not a number of seconds"),
             (r#""retry_policy": {"attempts": 1}"#, "unknown field `attempts`"),
-            (r#""discovery_jitter": 121"#, "`discovery_jitter` is not from 0 to 120 s"),
-            (r#""discovery_jitter": -1"#, "not a number of seconds"),
+            (r#""discovery_jitter": "5 s""#, "expected f64"),
             (r#""polling_interval_sec": 60"#, "is for the method `zookeeper_poll`"),
             (r#""user": "u""#, "`user` and `password` go together"),
             (r#""user": "u:v", "password": "p""#, "has a colon in it"),

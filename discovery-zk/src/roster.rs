@@ -7,6 +7,7 @@ use discovery_core::{
     shared::{Outage, Slot},
 };
 use tokio::{sync::watch, time::Instant};
+use tracing::warn;
 
 use crate::{failure::Failure, known::Known, node::Node, question::Question, tracked::Tracked};
 
@@ -179,6 +180,13 @@ impl Roster {
         for member in self.members.values() {
             member.slot().send_modify(|slot| slot.fail(error.clone()));
         }
-        self.outage.fail(error);
+        let chain = error.chain();
+        if self.outage.fail(error) {
+            warn!(
+                source = "zookeeper",
+                error = chain,
+                "cut off from ZooKeeper; what was read last stays in use"
+            );
+        }
     }
 }

@@ -46,8 +46,10 @@ pub(crate) struct Mark {
 /// What a watch is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
-    /// The names of a node's children, or, while there is no such node, whether there is one.
+    /// The names of a node's children.
     Children,
+    /// Whether there is that node.
+    Node,
     /// The node that holds a service's generator configuration.
     Settings,
     /// The data of one child.

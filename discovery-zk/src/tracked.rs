@@ -20,7 +20,7 @@ use crate::{
 const SPREAD: Duration = Duration::from_secs(1);
 
 /// What is known of one child.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Child {
     /// Which child of this name: one may go and come again under its name while a question is under way.
     ticket: u64,
@@ -30,6 +30,8 @@ struct Child {
     read: bool,
     /// It is being read.
     asked: bool,
+    /// What is gathered waits for that.
+    awaited: bool,
     /// It was written since.
     stale: bool,
 }
@@ -46,8 +48,15 @@ struct Part {
 }
 
 impl Part {
+    /// Wants it read then, at the latest.
     fn want(&mut self, when: Instant) {
         self.wanted = Some(self.wanted.map_or(when, |wanted| wanted.min(when)));
+    }
+
+    /// Wants it read some time after a change: then, unless a time was chosen for an earlier change. The earliest of many
+    /// pauses of chance would be none.
+    fn note(&mut self, when: Instant) {
+        self.wanted.get_or_insert(when);
     }
 }
 
@@ -69,6 +78,8 @@ pub(crate) struct Tracked {
     slot: watch::Sender<Slot<Known>>,
     children: HashMap<Arc<str>, Child>,
     list: Part,
+    /// A watch tells when the node is made. It may outlast that, and then also tells when the node is written.
+    awaited: bool,
     settings: Part,
     /// What stands there; `None` when that was not read in this session.
     found: Option<Found>,
@@ -97,6 +108,7 @@ impl Tracked {
             slot,
             children: HashMap::new(),
             list: Part::default(),
+            awaited: false,
             settings: Part::default(),
             found: None,
             stale: Vec::new(),
@@ -129,7 +141,7 @@ impl Tracked {
         let when = now + random(spread);
         self.children = HashMap::new();
         self.list = Part { wanted: Some(when), ..Part::default() };
-        self.settings = Part::default();
+        (self.awaited, self.settings) = (false, Part::default());
         (self.found, self.gathering) = (None, None);
         (self.stale, self.stale_due) = (Vec::new(), None);
         (self.whole, self.failed, self.checking) = (false, false, false);
@@ -158,27 +170,33 @@ impl Tracked {
     /// A watch has fired.
     pub(crate) fn fired(&mut self, what: &What, gone: bool, now: Instant) {
         let when = self.soon(now);
+        // What a listing under way finds may be what is told here.
+        self.checking = false;
         match what {
             What::Children => {
                 self.list.armed = false;
-                self.list.want(when);
+                self.list.note(when);
+            }
+            What::Node => {
+                self.awaited = false;
+                self.list.note(when);
             }
             What::Settings => {
                 self.settings.armed = false;
-                self.settings.want(when);
+                self.settings.note(when);
             }
             What::Child(name) if gone => {
                 let Some(child) = self.children.remove(name) else { return };
                 // Its parent's watch fires right after; if it was deleted, made again, and listed in between, it does not.
-                self.list.want(now + DELETED);
-                self.changed((Arc::clone(name), None), child.asked && !child.read);
+                self.list.note(when.max(now + DELETED));
+                self.changed((Arc::clone(name), None), child.awaited);
             }
             What::Child(name) => {
                 let Some(child) = self.children.get_mut(name) else { return };
                 child.armed = false;
                 if !mem::replace(&mut child.stale, true) {
                     self.stale.push(Arc::clone(name));
-                    self.stale_due = Some(self.stale_due.map_or(when, |due| due.min(when)));
+                    self.stale_due.get_or_insert(when);
                 }
             }
         }
@@ -217,7 +235,7 @@ impl Tracked {
         if due(self.list.wanted) && !self.list.asked && self.gathering.is_none() {
             self.list.wanted = None;
             self.started = Some(now);
-            self.ask_list(Ask::Children);
+            self.ask_children();
         }
         if due(self.settings.wanted) && !self.settings.asked {
             self.settings.wanted = None;
@@ -235,10 +253,17 @@ impl Tracked {
         mem::take(&mut self.questions)
     }
 
-    fn ask_list(&mut self, ask: Ask) {
+    fn ask_children(&mut self) {
         let watch = !mem::replace(&mut self.list.armed, true);
         self.list.asked = true;
-        self.questions.push(Question { ask, watch, ticket: 0 });
+        self.questions.push(Question { ask: Ask::Children, watch, ticket: 0 });
+    }
+
+    /// Asks whether there is a node at all, which is a part of listing it.
+    fn ask_existence(&mut self) {
+        let watch = !mem::replace(&mut self.awaited, true);
+        self.list.asked = true;
+        self.questions.push(Question { ask: Ask::Exists, watch, ticket: 0 });
     }
 
     fn ask_settings(&mut self, ask: Ask) {
@@ -258,4 +283,63 @@ impl Tracked {
 
 fn random(most: Duration) -> Duration {
     most.mul_f64(fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{decode::Decode, path::Path, question::Answer};
+
+    fn web() -> (Tracked, watch::Receiver<Slot<Known>>) {
+        let node = Node::new(Path::new("/web").unwrap(), Decode::Nerve).with_settings(None);
+        let (slot, seen) = watch::channel(Slot::default());
+        let mut web = Tracked::new(node, slot);
+        web.begin(Instant::now());
+        (web, seen)
+    }
+
+    fn names(names: &[&str]) -> Answer {
+        Answer::Names(Ok(names.iter().map(|name| (*name).to_owned()).collect()))
+    }
+
+    fn data(port: u16) -> Answer {
+        Answer::Data(Ok(format!(r#"{{"host":"h","port":{port}}}"#).into_bytes()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_is_away_while_it_is_read_is_watched_once_and_told_as_it_is() {
+        let (mut web, seen) = web();
+        let now = Instant::now();
+        let listing = web.questions(now);
+        web.answered(&listing[0], names(&["a"]), now).unwrap();
+        let read = web.questions(now);
+        web.answered(&read[0], data(1), now).unwrap();
+        // Written, deleted, listed, made again, and only then read.
+        web.fired(&What::Child("a".into()), false, now);
+        web.fired(&What::Children, false, now);
+        let asked = web.questions(now);
+        assert!(asked.len() == 2 && asked.iter().all(|question| question.watch), "{asked:?}");
+        web.answered(&asked[0], names(&[]), now).unwrap();
+        assert!(seen.borrow().value().snapshot(&web.node).is_empty());
+        web.fired(&What::Children, false, now);
+        web.answered(&asked[1], data(2), now).unwrap();
+        let listing = web.questions(now);
+        web.answered(&listing[0], names(&["a"]), now).unwrap();
+        assert_eq!(web.questions(now), [], "it is watched");
+        let known = seen.borrow().value().snapshot(&web.node);
+        assert_eq!(known.iter().map(|endpoint| endpoint.port().get()).collect::<Vec<_>>(), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_a_watch_has_overtaken_has_missed_nothing() {
+        let (mut web, _seen) = web();
+        let now = Instant::now();
+        let listing = web.questions(now);
+        web.answered(&listing[0], names(&[]), now).unwrap();
+        let later = web.due().expect("a check");
+        let check = web.questions(later);
+        assert!(web.checking && check.len() == 1);
+        web.fired(&What::Children, false, later);
+        assert!(!web.checking);
+    }
 }

@@ -10,6 +10,7 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use tokio::time::{Instant, sleep};
 
 /// Single changes of each kind, each waited for.
 const CHANGES: u32 = 50;
+/// After this the text of the file is in no buffer any more: memory is what stays.
+const SETTLED: Duration = Duration::from_millis(200);
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_secs(30);
 /// Of each service: its children, and the node where its generator configuration may stand.
@@ -80,9 +83,7 @@ async fn measure(binary: &Path) {
 impl Setting<'_> {
     /// Starts the program on the services below one node, through the server's address or one that leads there.
     fn start(&self, below: &str, server: std::net::SocketAddr, file: &Path) -> Program {
-        let discovery = |service| {
-            json!({ "method": "zookeeper", "hosts": [server.to_string()], "path": path(below, service) })
-        };
+        let discovery = |service| json!({ "method": "zookeeper", "hosts": [server.to_string()], "path": path(below, service) });
         let text = services::config(&self.fronts, file, None, discovery);
         let config = self.dir.write(&format!("{below}.json"), text);
         Program::start(self.binary, &config)
@@ -92,6 +93,7 @@ impl Setting<'_> {
     async fn cold(&self, program: &Program, file: &Path) {
         replaced(file, 0).await;
         let took = program.age();
+        sleep(SETTLED).await;
         let usage = program.usage();
         let text = services::whole(file);
         println!(
@@ -116,40 +118,48 @@ impl Setting<'_> {
 
     async fn changes(&self, program: &Program, nodes: &[Vec<String>], file: &Path) {
         let mut table = Table::new("one change of 100,000");
-        let mut written = Sample::default();
-        let (before, traffic) = (program.usage(), self.traffic().await);
-        for change in 0..CHANGES as usize {
-            let (node, data) =
-                (&nodes[change * 7][change], registration(change * 7, change, 8081).json());
-            let (inode, start) = (inode(file), Instant::now());
-            self.registrar.set(node, data).await;
-            replaced(file, inode).await;
-            written.add(start.elapsed());
-        }
-        self.changed("written", program, before.cpu, traffic).await;
-        table.row("from the write to the file that has it", &written);
-
-        let mut written = Sample::default();
-        let (before, traffic) = (program.usage(), self.traffic().await);
-        for change in 0..CHANGES as usize {
+        let written = async |change: usize| {
+            self.registrar
+                .set(&nodes[change * 7][change], registration(change * 7, change, 8081).json())
+                .await;
+        };
+        table.row(
+            "from a write to the file that has it",
+            &self.change("written", program, file, written).await,
+        );
+        let new = RefCell::new(Vec::new());
+        let registered = async |change: usize| {
             let one = registration(change * 7, ENDPOINTS + change, 8080);
-            let (inode, start) = (inode(file), Instant::now());
-            self.registrar.register(&path("data", change * 7), &one).await;
-            replaced(file, inode).await;
-            written.add(start.elapsed());
-        }
-        self.changed("registered", program, before.cpu, traffic).await;
-        table.row("from the registration to the file that has it", &written);
+            let node = self.registrar.register(&path("data", change * 7), &one).await;
+            new.borrow_mut().push(node);
+        };
+        let sample = self.change("registered", program, file, registered).await;
+        table.row("from a registration to the file that has it", &sample);
+        let new = new.into_inner();
+        let deleted = async |change: usize| self.registrar.delete(&new[change]).await;
+        let sample = self.change("deleted", program, file, deleted).await;
+        table.row("from a deletion to the file that has it", &sample);
         println!("{table}");
     }
 
-    async fn changed(&self, what: &str, program: &Program, cpu: Duration, traffic: Traffic) {
+    /// Changes of one kind, one by one.
+    async fn change(&self, what: &str, program: &Program, file: &Path, make: impl AsyncFn(usize)) -> Sample {
+        let mut written = Sample::default();
+        let (before, traffic) = (program.usage(), self.traffic().await);
+        for change in 0..CHANGES as usize {
+            let (inode, start) = (inode(file), Instant::now());
+            make(change).await;
+            replaced(file, inode).await;
+            written.add(start.elapsed());
+        }
+        sleep(SETTLED).await;
         let usage = program.usage();
         println!(
             "{CHANGES} nodes {what}, one by one: {:.1} ms of processor time each; ZooKeeper: {}; {usage}",
-            milliseconds(usage.cpu.saturating_sub(cpu)) / f64::from(CHANGES),
+            milliseconds(usage.cpu.saturating_sub(before.cpu)) / f64::from(CHANGES),
             self.traffic().await.since(traffic),
         );
+        written
     }
 
     /// With the file of an earlier run, and one change since.
@@ -158,9 +168,11 @@ impl Setting<'_> {
         let inode = inode(file);
         let program = self.start("data", self.server.address(), file);
         replaced(file, inode).await;
+        let took = program.age();
+        sleep(SETTLED).await;
         println!(
             "start with the file of an earlier run, to the one change: {:.0} ms; {}",
-            milliseconds(program.age()),
+            milliseconds(took),
             program.usage()
         );
         program.end().await;
@@ -173,6 +185,7 @@ impl Setting<'_> {
         let program = self.start(below, proxy.address(), &file);
         replaced(&file, 0).await;
         self.watched(watches).await;
+        sleep(SETTLED).await;
         let (inode, before) = (inode(&file), program.usage());
         program.forget_most();
         proxy.cut().await;
@@ -180,7 +193,9 @@ impl Setting<'_> {
         let start = Instant::now();
         proxy.heal().await;
         self.watched(watches).await;
-        let (took, usage) = (start.elapsed(), program.usage());
+        let took = start.elapsed();
+        sleep(SETTLED).await;
+        let usage = program.usage();
         println!(
             "reconnect, until all is read and watched again: {:.0} ms; {:.2} s of processor time; ZooKeeper: {}; \
              before: {before}; after: {usage}",

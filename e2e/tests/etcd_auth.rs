@@ -56,10 +56,10 @@ async fn a_user_is_not_needed_where_authentication_is_off_and_is_there_when_it_c
     let etcd = Etcd::start().await;
     register(&etcd, 1).await;
     let (cluster, prefix) = connect(section(&etcd.endpoints(), WEB, reader()));
-    let mut web = watching(&cluster, prefix.clone());
+    let mut web = watching(&cluster, &prefix);
     web.until_ports([1]).await;
     etcd.enable_auth(ROOT, "reader", PASSWORD, "/services/").await;
-    watching(&cluster, prefix).until_ports([1]).await;
+    watching(&cluster, &prefix).until_ports([1]).await;
     register(&etcd, 2).await;
     web.until_ports([1, 2]).await;
 }
@@ -68,8 +68,8 @@ async fn a_user_is_not_needed_where_authentication_is_off_and_is_there_when_it_c
 async fn a_denied_prefix_fails_alone_and_recovers_when_it_is_granted() {
     let etcd = secured(EtcdOptions::new()).await;
     let (cluster, prefix) = connect(section(&etcd.endpoints(), WEB, reader()));
-    let mut web = watching(&cluster, prefix);
-    let mut db = watching(&cluster, "/other/db".parse().expect("a prefix"));
+    let mut web = watching(&cluster, &prefix);
+    let mut db = watching(&cluster, &"/other/db".parse().expect("a prefix"));
     let error = db.until_failing().await;
     assert!(
         error.starts_with("watching /other/db/ in etcd") && error.contains("permission denied"),
@@ -88,12 +88,12 @@ async fn an_expired_token_is_followed_by_another() {
     let ttl = Duration::from_secs(1);
     let etcd = secured(EtcdOptions::new().with_auth_token_ttl(ttl)).await;
     let (cluster, prefix) = connect(section(&etcd.endpoints(), WEB, reader()));
-    let mut web = watching(&cluster, prefix.clone());
+    let mut web = watching(&cluster, &prefix);
     web.until_ports([1]).await;
     for round in 2..4 {
         // A token lives for as long as it is used: only time can end it.
         tokio::time::sleep(ttl * 3).await;
-        watching(&cluster, prefix.clone()).until_ports(1..round).await;
+        watching(&cluster, &prefix).until_ports(1..round).await;
         // The harness's own token has expired as well.
         as_root(&etcd, &["put", &key(round), &registration(round)]).await;
         web.until_ports(1..=round).await;
@@ -108,10 +108,10 @@ async fn a_user_who_is_added_ends_no_watch() {
     let jwt = format!("--auth-token=jwt,priv-key={},sign-method=HS256", secret.display());
     let etcd = secured(EtcdOptions::new().with_flag(&jwt)).await;
     let (cluster, prefix) = connect(section(&etcd.endpoints(), WEB, reader()));
-    let mut web = watching(&cluster, prefix.clone());
+    let mut web = watching(&cluster, &prefix);
     web.until_ports([1]).await;
     as_root(&etcd, &["user", "add", "another:pass"]).await;
-    watching(&cluster, prefix).until_ports([1]).await;
+    watching(&cluster, &prefix).until_ports([1]).await;
     as_root(&etcd, &["put", &key(2), &registration(2)]).await;
     web.until_ports([1, 2]).await;
 }

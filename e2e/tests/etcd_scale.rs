@@ -33,8 +33,9 @@ async fn a_thousand_services_share_a_connection_and_a_change_costs_one_event() {
 
     let before = requests(&etcd, "Range").await;
     let (cluster, _) = connect(section(&[proxy.address().to_string()], "/unused", json!({})));
-    let mut services: Vec<_> =
-        (0..SERVICES).map(|service| watching(&cluster, prefix(service).parse().expect("a prefix"))).collect();
+    let mut services: Vec<_> = (0..SERVICES)
+        .map(|service| watching(&cluster, &prefix(service).parse().expect("a prefix")))
+        .collect();
     for service in &mut services {
         service.until_ports([1]).await;
     }

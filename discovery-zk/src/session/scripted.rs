@@ -18,10 +18,7 @@ use tokio::{sync::mpsc, time::sleep};
 use tree::{Change, Tree, join};
 
 use super::{Connect, Established, Fault};
-use crate::{
-    config::EnsembleConfig,
-    failure::{Failure, Scope},
-};
+use crate::{config::EnsembleConfig, failure::Failure};
 
 /// An ensemble. Clones are the same ensemble.
 ///
@@ -89,7 +86,6 @@ struct Ensemble {
     asked: Vec<(Kind, String)>,
     under_way: usize,
     latency: Duration,
-    refusal: Option<String>,
 }
 
 struct Server {
@@ -113,7 +109,6 @@ impl Fake {
             asked: Vec::new(),
             under_way: 0,
             latency: Duration::ZERO,
-            refusal: None,
         };
         Self { ensemble: Arc::new(Mutex::new(ensemble)) }
     }
@@ -178,11 +173,6 @@ impl Fake {
     /// Takes [`Fake::deny`] back.
     pub(crate) fn undeny(&self, path: &str) {
         self.lock().denied.remove(path);
-    }
-
-    /// From now on servers that are up or stale refuse new sessions with this reason; `None`: they accept them again.
-    pub(crate) fn refuse_sessions(&self, reason: Option<&str>) {
-        self.lock().refusal = reason.map(str::to_owned);
     }
 
     /// Changes what a server is like.
@@ -272,7 +262,7 @@ impl Connect for Fake {
             ensemble.latency
         };
         sleep(latency).await;
-        let failure = |cause: &str| Failure::new(Scope::Session, doing.clone(), cause);
+        let failure = |cause: &str| Failure::new(doing.clone(), cause);
         let mode = self.lock().servers.get(&address).expect("a server of the ensemble").mode;
         match mode {
             Mode::Down => return Err(failure("connection refused")),
@@ -283,9 +273,6 @@ impl Connect for Fake {
             Mode::Up | Mode::Stale => {}
         }
         let mut ensemble = self.lock();
-        if let Some(reason) = &ensemble.refusal {
-            return Err(failure(reason));
-        }
         let (sender, events) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner::new(address, sender));
         ensemble.sessions.push(Arc::downgrade(&inner));

@@ -25,10 +25,7 @@ use super::{
     ledger::{Change, Kind, Ledger},
     life::{Life, Owner},
 };
-use crate::{
-    config::EnsembleConfig,
-    failure::{Failure, Scope},
-};
+use crate::{config::EnsembleConfig, failure::Failure};
 
 /// How many requests the crate is given at a time. Its queue takes 64, and it stops for ever when it finds that queue full at the moment
 /// at which it wants to send a ping.
@@ -50,7 +47,7 @@ impl Connect for ZookeeperAsync {
         config: &EnsembleConfig,
     ) -> Result<Established, Failure> {
         let within = config.timeouts().connect;
-        let failure = |cause: &str| Failure::new(Scope::Session, connecting(name, address), cause);
+        let failure = |cause: &str| Failure::new(connecting(name, address), cause);
         match timeout(within, establish(address, config)).await {
             Ok(established) => established.map_err(|cause| failure(&cause)),
             Err(_) => Err(failure(&late(within))),

@@ -34,10 +34,7 @@ use super::{
     connecting, denied, late,
     life::{Life, Owner},
 };
-use crate::{
-    config::EnsembleConfig,
-    failure::{Failure, Scope},
-};
+use crate::{config::EnsembleConfig, failure::Failure};
 
 /// What the crate says when the server has answered SASL before it answered the wish for a session, and the one was taken for the
 /// other. Servers on Netty do so about every other time.
@@ -58,7 +55,7 @@ impl Connect for ZookeeperClient {
         config: &EnsembleConfig,
     ) -> Result<Established, Failure> {
         let within = config.timeouts().connect;
-        let failure = |cause: &str| Failure::new(Scope::Session, connecting(name, address), cause);
+        let failure = |cause: &str| Failure::new(connecting(name, address), cause);
         let journal = Journal::default();
         match timeout(within, establish(name, address, config, &journal)).await {
             Ok(established) => established.map_err(|cause| failure(&cause)),

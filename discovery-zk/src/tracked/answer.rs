@@ -1,6 +1,6 @@
 //! What a service makes of the answers that it gets.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use discovery_core::Settings;
 use tokio::time::Instant;
@@ -38,7 +38,7 @@ impl Tracked {
     ) -> Result<(), Failure> {
         let fault = answer.fault();
         if let Some(lost @ Fault::Lost(_)) = fault {
-            return Err(Failure::from_fault(self.doing(&question.ask), lost));
+            return Err(Failure::from_fault(doing(&question.ask), lost));
         }
         // What was refused has armed nothing.
         let unarmed = fault.is_some() && question.watch;
@@ -53,7 +53,7 @@ impl Tracked {
             }
             (Ask::Exists, Answer::Exists(exists)) => {
                 self.list.asked = false;
-                self.list.armed &= !unarmed;
+                self.awaited &= !unarmed;
                 self.looked_for(exists, now);
             }
             (Ask::Settings, Answer::Data(data)) => {
@@ -83,13 +83,13 @@ impl Tracked {
         }
         let names = match names {
             Ok(names) => names,
-            Err(Fault::NoNode) => return self.ask_list(Ask::Exists),
-            Err(fault) => return self.fail(&Failure::from_fault(self.doing(&Ask::Children), &fault)),
+            Err(Fault::NoNode) => return self.ask_existence(),
+            Err(fault) => return self.fail(&Failure::from_fault(doing(&Ask::Children), &fault)),
         };
         if names.len() > MAX_CHILDREN {
             let cause =
                 format!("{} children: {MAX_CHILDREN} are the most that one service can have", names.len());
-            return self.fail(&Failure::of_node(self.doing(&Ask::Children), &cause));
+            return self.fail(&Failure::new(doing(&Ask::Children), &cause));
         }
         let mut gathering = Gathering { changes: Vec::new(), waiting: 0 };
         let mut before = mem::take(&mut self.children);
@@ -100,29 +100,23 @@ impl Tracked {
             missed += usize::from(known.is_none());
             let (name, child) = known.unwrap_or_else(|| {
                 self.ticket += 1;
-                let child =
-                    Child { ticket: self.ticket, armed: false, read: false, asked: false, stale: false };
-                (Arc::from(name), child)
+                (Arc::from(name), Child { ticket: self.ticket, ..Child::default() })
             });
-            let (read, asked) = (child.read, child.asked);
-            self.children.insert(Arc::clone(&name), child);
-            if read {
-                continue;
-            }
-            if let Some(entry) = Decode::read_name(&name) {
-                if let Some(child) = self.children.get_mut(&name) {
-                    child.read = true;
-                }
-                gathering.changes.push((name, Some(entry)));
-                continue;
-            }
-            gathering.waiting += 1;
-            if !asked {
+            let Child { read, asked, .. } = child;
+            let entry = if read { None } else { Decode::read_name(&name) };
+            let awaited = !read && entry.is_none();
+            let read = read || entry.is_some();
+            self.children.insert(Arc::clone(&name), Child { read, awaited, ..child });
+            gathering.waiting += usize::from(awaited);
+            if awaited && !asked {
                 self.ask_child(&name);
+            }
+            if entry.is_some() {
+                gathering.changes.push((name, entry));
             }
         }
         missed += before.len();
-        gathering.changes.extend(before.into_keys().map(|name| (name, None)));
+        gathering.changes.extend(self.depart(before));
         if mem::take(&mut self.checking) && missed > 0 {
             warn!(source = "zookeeper", path = %self.node.path(), missed, "the watch had missed changes");
         }
@@ -137,14 +131,25 @@ impl Tracked {
         self.tell();
     }
 
+    /// Takes leave of children that are not there any more. Who is being read is kept until that is answered: it may be there
+    /// again by then, and watched.
+    fn depart(&mut self, gone: HashMap<Arc<str>, Child>) -> Vec<Change> {
+        let reading = gone.iter().filter(|(_, child)| child.asked);
+        let kept =
+            reading.map(|(name, child)| (Arc::clone(name), Child { read: false, awaited: false, ..*child }));
+        self.children.extend(kept);
+        gone.into_keys().map(|name| (name, None)).collect()
+    }
+
     /// Says when to list next at the earliest: as the configuration has it, and not all the time, however large the node.
     fn rest(&mut self, now: Instant) {
         let Some(started) = self.started.take() else { return };
         let took = now.saturating_duration_since(started);
         let rest = (took * 2).min(MAX_REST);
-        self.rested = Some((now + rest).max(started + self.node.every()));
+        let rested = (now + rest).max(started + self.node.every());
+        self.rested = Some(rested);
         if let Some(wanted) = &mut self.list.wanted {
-            *wanted = (*wanted).max(now + rest);
+            *wanted = (*wanted).max(rested);
         }
     }
 
@@ -153,13 +158,11 @@ impl Tracked {
             return;
         }
         match exists {
-            // It was made in between. What is armed now tells nothing of its children.
-            Ok(true) => {
-                self.list.armed = false;
-                self.list.want(now);
-            }
+            // It was made in between.
+            Ok(true) => self.list.want(now),
             Ok(false) => {
-                let changes = mem::take(&mut self.children).into_keys().map(|name| (name, None)).collect();
+                let gone = mem::take(&mut self.children);
+                let changes = self.depart(gone);
                 self.gathering = Some(Gathering { changes, waiting: 0 });
                 if self.node.settings() == Some(self.node.path()) {
                     // Whatever is armed there fires for whoever makes the node.
@@ -172,7 +175,7 @@ impl Tracked {
                 self.check = Some(next_check(now));
                 self.tell();
             }
-            Err(fault) => self.fail(&Failure::from_fault(self.doing(&Ask::Exists), &fault)),
+            Err(fault) => self.fail(&Failure::from_fault(doing(&Ask::Exists), &fault)),
         }
     }
 
@@ -191,7 +194,8 @@ impl Tracked {
             // Nobody waits for it: it is asked for again when somebody does.
             return;
         }
-        let first = !mem::replace(&mut child.read, true);
+        child.read = true;
+        let awaited = mem::take(&mut child.awaited);
         let again = child.stale;
         match data {
             Ok(data) => {
@@ -201,14 +205,14 @@ impl Tracked {
                     self.stale.push(Arc::clone(name));
                     self.stale_due = Some(self.stale_due.unwrap_or(now).min(now));
                 }
-                self.changed((Arc::clone(name), Some(entry)), first);
+                self.changed((Arc::clone(name), Some(entry)), awaited);
             }
             Err(Fault::NoNode) => {
                 self.children.remove(name);
-                self.list.want(now + DELETED);
-                self.changed((Arc::clone(name), None), first);
+                self.list.note(self.soon(now).max(now + DELETED));
+                self.changed((Arc::clone(name), None), awaited);
             }
-            Err(fault) => self.fail(&Failure::from_fault(self.doing(&Ask::Child(Arc::clone(name))), &fault)),
+            Err(fault) => self.fail(&Failure::from_fault(doing(&Ask::Child(Arc::clone(name))), &fault)),
         }
     }
 
@@ -280,20 +284,20 @@ impl Tracked {
         self.checking = false;
         // What is under way will still be answered, and what is armed may still fire.
         for child in self.children.values_mut() {
-            (child.read, child.stale) = (false, false);
+            (child.read, child.awaited, child.stale) = (false, false, false);
         }
         (self.stale, self.stale_due) = (Vec::new(), None);
         self.questions.clear();
         self.slot.send_modify(|slot| slot.fail(failure.error().clone()));
     }
+}
 
-    fn doing(&self, ask: &Ask) -> String {
-        match ask {
-            Ask::Children => "listing its children".to_owned(),
-            Ask::Exists => "looking whether it exists".to_owned(),
-            Ask::Child(name) => format!("reading its child {}", discovery_core::printable(name, 200)),
-            Ask::Settings | Ask::SettingsExist => "reading its generator configuration".to_owned(),
-        }
+fn doing(ask: &Ask) -> String {
+    match ask {
+        Ask::Children => "listing its children".to_owned(),
+        Ask::Exists => "looking whether it exists".to_owned(),
+        Ask::Child(name) => format!("reading its child {}", discovery_core::printable(name, 200)),
+        Ask::Settings | Ask::SettingsExist => "reading its generator configuration".to_owned(),
     }
 }
 

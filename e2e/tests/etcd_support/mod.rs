@@ -47,7 +47,7 @@ pub(crate) fn watch_web(etcd: &Etcd) -> Watching {
 /// Watches [`WEB`] in a cluster.
 pub(crate) fn watch<E: Into<String> + Clone>(endpoints: &[E], more: Value) -> Watching {
     let (cluster, prefix) = connect(section(endpoints, WEB, more));
-    watching(&cluster, prefix)
+    watching(&cluster, &prefix)
 }
 
 /// A registration as nerve writes it.
@@ -66,7 +66,7 @@ pub(crate) async fn register(etcd: &Etcd, port: u16) {
 }
 
 /// Supervises what is watched below a prefix.
-pub(crate) fn watching(cluster: &Cluster, prefix: Prefix) -> Watching {
+pub(crate) fn watching(cluster: &Cluster, prefix: &Prefix) -> Watching {
     let member = cluster.member(prefix.clone());
     Watching::new(prefix.as_str(), member)
 }
