@@ -88,131 +88,133 @@ fn keys() -> Keys {
     Keys::new(Secret::new("AKIDTEST"), Secret::new("hunter2"), Some(Secret::new("hunter3")))
 }
 
-/// Runs one of the tests below in a process of its own, whose environment has nothing of AWS but this.
-fn alone(test: &str, environment: &[(&str, &str)]) {
+/// Set in the process that a test runs itself in.
+const ALONE: &str = "CREDENTIAL_TEST_ALONE";
+/// What such a process says when it has done what it was started for.
+const DONE: &str = "done alone";
+
+/// Whether this is the process that a test runs itself in.
+#[allow(clippy::disallowed_methods, reason = "which of the two processes this is")]
+fn is_alone() -> bool {
+    std::env::var(ALONE).is_ok()
+}
+
+/// Does `work` in a process of its own, whose environment has nothing of AWS but this: the test called `test`, which calls this,
+/// is started again there.
+fn alone(test: &str, environment: &[(&str, &str)], work: impl Future<Output = ()>) {
+    if is_alone() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(work);
+        println!("{DONE}");
+        return;
+    }
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]).env_clear();
+    command.args(["--exact", test, "--nocapture"]).env_clear().env(ALONE, "1");
     command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
     let output = command.envs(environment.iter().copied()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "no test is called {test}");
+    assert!(said.contains(DONE), "no test is called {test}");
 }
 
 #[test]
 fn no_credentials_are_told_with_where_they_could_come_from() {
-    alone("without_credentials", &[]);
-}
-
-#[tokio::test]
-#[ignore = "needs an environment of its own: another test runs it"]
-async fn without_credentials() {
-    let endpoint = endpoint().await;
-    let error = fails(&mut member(in_region().with_endpoint(&endpoint.url()).unwrap())).await;
-    println!("{error}");
-    assert!(error.contains("there are no credentials: set `aws_access_key_id`"), "{error}");
-    assert_eq!(endpoint.requests(), 0);
+    alone("no_credentials_are_told_with_where_they_could_come_from", &[], async {
+        let endpoint = endpoint().await;
+        let error = fails(&mut member(in_region().with_endpoint(&endpoint.url()).unwrap())).await;
+        assert!(error.contains("there are no credentials: set `aws_access_key_id`"), "{error}");
+        assert_eq!(endpoint.requests(), 0);
+    });
 }
 
 #[test]
 fn no_region_is_told_with_where_it_could_come_from() {
-    alone("without_region", &[]);
-}
-
-#[tokio::test]
-#[ignore = "needs an environment of its own: another test runs it"]
-async fn without_region() {
-    let error = fails(&mut member(RegionConfig::default())).await;
-    println!("{error}");
-    assert!(error.contains("set `aws_region`, or AWS_REGION in the environment"), "{error}");
-    assert!(error.starts_with("finding tag:role=web (EC2 in the default region)"), "{error}");
+    alone("no_region_is_told_with_where_it_could_come_from", &[], async {
+        let error = fails(&mut member(RegionConfig::default())).await;
+        assert!(error.contains("set `aws_region`, or AWS_REGION in the environment"), "{error}");
+        assert!(error.starts_with("finding tag:role=web (EC2 in the default region)"), "{error}");
+    });
 }
 
 #[test]
 fn region_and_credentials_of_the_environment_are_used() {
-    alone(
-        "with_an_environment",
-        &[("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "x")],
-    );
+    let environment =
+        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "x")];
+    alone("region_and_credentials_of_the_environment_are_used", &environment, async {
+        let endpoint = endpoint().await;
+        let mut member = member(RegionConfig::default().with_endpoint(&endpoint.url()).unwrap());
+        assert_eq!(answer(&mut member).await.unwrap().len(), 1);
+        assert_eq!(endpoint.asked()[0].key_id, "AKIDENV");
+    });
 }
 
-#[tokio::test]
-#[ignore = "needs an environment of its own: another test runs it"]
-async fn with_an_environment() {
-    let endpoint = endpoint().await;
-    let mut member = member(RegionConfig::default().with_endpoint(&endpoint.url()).unwrap());
-    assert_eq!(answer(&mut member).await.unwrap().len(), 1);
-    assert_eq!(endpoint.asked()[0].key_id, "AKIDENV");
-}
-
-/// [`alone`], asking this endpoint for instances and for roles.
-async fn alone_with(endpoint: &Endpoint, test: &'static str) {
+/// [`alone`], asking an endpoint for instances and for roles that stays in this process, so that this process sees what it was
+/// asked. In the other process there is another, which nobody asks.
+async fn alone_with(
+    endpoint: &Endpoint,
+    test: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
     let url = endpoint.url();
-    tokio::task::spawn_blocking(move || alone(test, &[("AWS_ENDPOINT_URL", &url)])).await.unwrap();
+    let run = move || alone(test, &[("AWS_ENDPOINT_URL", &url)], work);
+    tokio::task::spawn_blocking(run).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_role_is_assumed_with_its_external_id_and_instances_are_asked_for_as_that_role() {
     let endpoint = endpoint().await;
-    alone_with(&endpoint, "with_a_role").await;
-    let by_keys = Assumed {
-        arn: ROLE.to_owned(),
-        external_id: Some("external-4".to_owned()),
-        key_id: "AKIDTEST".to_owned(),
-    };
-    assert_eq!(endpoint.assumed(), [by_keys]);
-    assert_eq!(endpoint.asked()[0].key_id, Assumed::KEY_ID);
-}
-
-#[tokio::test]
-#[ignore = "needs an environment of its own: another test runs it"]
-async fn with_a_role() {
-    Log::keep();
-    let config = in_region().with_keys(keys()).with_role(ROLE, Some(Secret::new("external-4"))).unwrap();
-    assert_eq!(answer(&mut member(config)).await.unwrap().len(), 1);
-    let found = |from| {
-        format!(
-            " INFO discovery_ec2::credential: credentials found source=\"ec2\" region=\"EC2 in us-east-1\" credentials=\"{from}\""
-        )
-    };
-    let asking = " INFO discovery_ec2::driver: asking EC2 source=\"ec2\" region=\"EC2 in us-east-1\" services=1 questions=1";
-    assert_eq!(Log::lines(), [asking.to_owned(), found("configuration"), found("assumed role")]);
+    let test = "a_role_is_assumed_with_its_external_id_and_instances_are_asked_for_as_that_role";
+    alone_with(&endpoint, test, async {
+        Log::keep();
+        let config = in_region().with_keys(keys()).with_role(ROLE, Some(Secret::new("external-4"))).unwrap();
+        assert_eq!(answer(&mut member(config)).await.unwrap().len(), 1);
+        let found = |from| {
+            format!(
+                " INFO discovery_ec2::credential: credentials found source=\"ec2\" region=\"EC2 in us-east-1\" credentials=\"{from}\""
+            )
+        };
+        let asking = " INFO discovery_ec2::driver: asking EC2 source=\"ec2\" region=\"EC2 in us-east-1\" services=1 questions=1";
+        assert_eq!(Log::lines(), [asking.to_owned(), found("configuration"), found("assumed role")]);
+    })
+    .await;
+    if !is_alone() {
+        let by_keys = Assumed {
+            arn: ROLE.to_owned(),
+            external_id: Some("external-4".to_owned()),
+            key_id: "AKIDTEST".to_owned(),
+        };
+        assert_eq!(endpoint.assumed(), [by_keys]);
+        assert_eq!(endpoint.asked()[0].key_id, Assumed::KEY_ID);
+    }
 }
 
 #[tokio::test]
 async fn a_role_that_may_not_be_assumed_is_told_with_the_permission_that_is_missing() {
     let endpoint = endpoint().await;
-    alone_with(&endpoint, "with_a_denied_role").await;
+    let test = "a_role_that_may_not_be_assumed_is_told_with_the_permission_that_is_missing";
+    alone_with(&endpoint, test, async {
+        let config = in_region().with_keys(keys()).with_role("arn:aws:iam::1:role/denied", None).unwrap();
+        let error = fails(&mut member(config)).await;
+        assert!(error.contains("is not authorized to perform: sts:AssumeRole on resource: arn:"), "{error}");
+    })
+    .await;
     assert_eq!(endpoint.requests(), 0);
-}
-
-#[tokio::test]
-#[ignore = "needs an environment of its own: another test runs it"]
-async fn with_a_denied_role() {
-    let config = in_region().with_keys(keys()).with_role("arn:aws:iam::1:role/denied", None).unwrap();
-    let error = fails(&mut member(config)).await;
-    println!("{error}");
-    assert!(error.contains("is not authorized to perform: sts:AssumeRole on resource: arn:"), "{error}");
 }
 
 #[test]
 fn where_credentials_come_from_is_told_once_however_often_ec2_refuses_them() {
-    alone("with_refused_keys", &[]);
-}
-
-#[tokio::test]
-#[ignore = "needs an environment of its own: another test runs it"]
-async fn with_refused_keys() {
-    Log::keep();
-    let endpoint = endpoint().await;
-    endpoint.mood(Mood::Refuses(403, "UnauthorizedOperation", "You are not authorized."));
-    let mut member = member(in_region().with_keys(keys()).with_endpoint(&endpoint.url()).unwrap());
-    for _ in 0..4 {
-        fails(&mut member).await;
-    }
-    let log = Log::lines();
-    assert_eq!(log.len(), 3, "{log:#?}");
-    assert!(log[0].contains("asking EC2") && log[1].contains("credentials found"), "{log:#?}");
-    assert!(log[2].contains("the credentials need the IAM permission ec2:DescribeInstances"), "{log:#?}");
-    assert!(!log.iter().any(|line| line.contains("AKIDTEST")), "{log:#?}");
+    alone("where_credentials_come_from_is_told_once_however_often_ec2_refuses_them", &[], async {
+        Log::keep();
+        let endpoint = endpoint().await;
+        endpoint.mood(Mood::Refuses(403, "UnauthorizedOperation", "You are not authorized."));
+        let mut member = member(in_region().with_keys(keys()).with_endpoint(&endpoint.url()).unwrap());
+        for _ in 0..4 {
+            fails(&mut member).await;
+        }
+        let log = Log::lines();
+        assert_eq!(log.len(), 3, "{log:#?}");
+        assert!(log[0].contains("asking EC2") && log[1].contains("credentials found"), "{log:#?}");
+        assert!(log[2].contains("the credentials need the IAM permission ec2:DescribeInstances"), "{log:#?}");
+        assert!(!log.iter().any(|line| line.contains("AKIDTEST")), "{log:#?}");
+    });
 }

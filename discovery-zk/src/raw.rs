@@ -263,11 +263,11 @@ mod tests {
 
     #[test]
     fn a_chroot_is_put_before_every_path() {
-        let config = r#"{"hosts": "zk1,zk2/root", "path": "/web", "generator_config_path": "/conf"}"#;
+        let config = r#"{"hosts": "zk1,zk2/smartstack", "path": "/web", "generator_config_path": "/conf"}"#;
         let (ensemble, node) = read(config).unwrap().into_parts();
         assert_eq!(
             (node.path().as_str(), node.settings().map(Path::as_str)),
-            ("/root/web", Some("/root/conf"))
+            ("/smartstack/web", Some("/smartstack/conf"))
         );
         let plain = read(r#"{"hosts": ["zk2", "zk1"], "path": "/web", "generator_config_path": "disabled"}"#);
         let (other, node) = plain.unwrap().into_parts();
