@@ -8,6 +8,8 @@ use haproxy_render::{
     Weight,
 };
 
+use sha1::{Digest as _, Sha1};
+
 use crate::{fold::Served, template::Template};
 
 /// How HAProxy is to serve a service, but for its servers.
@@ -25,6 +27,7 @@ pub(crate) struct Shape {
     pub(crate) asked: Option<Template>,
     /// Whether a cookie on a server line has any effect.
     pub(crate) cookie: bool,
+    pub(crate) cookie_value: CookieValue,
     /// Whether a `default-server` line says what becomes of a name that does not resolve.
     pub(crate) names_init_addr: bool,
     pub(crate) order: Order,
@@ -43,6 +46,51 @@ pub(crate) enum Order {
     Descending,
     /// By address, as a snapshot has them.
     AsDiscovered,
+    /// In an order of this seed's own, in which whoever stays keeps its place relative to the others, whoever comes or goes.
+    /// Without a seed by name.
+    Shuffled(Option<u64>),
+}
+
+impl Order {
+    fn sort(self, servers: &mut [Server]) {
+        match self {
+            Self::Ascending | Self::Shuffled(None) => servers.sort_by(|a, b| a.name().cmp(b.name())),
+            Self::Descending => servers.sort_by(|a, b| b.name().cmp(a.name())),
+            Self::AsDiscovered => {}
+            Self::Shuffled(Some(seed)) => servers.sort_by_cached_key(|server| {
+                let digest =
+                    Sha1::new().chain_update(seed.to_be_bytes()).chain_update(server.name().as_str());
+                (<[u8; 20]>::from(digest.finalize()), server.name().clone())
+            }),
+        }
+    }
+}
+
+/// The seed of a host that is called `name`: the same in every release.
+pub(crate) fn order_seed(name: &str) -> u64 {
+    Sha1::digest(name).iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+/// What stands in the cookie by which a client finds its server again (Synapse's `cookie_value_method`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CookieValue {
+    /// The server's name.
+    Name,
+    /// The name's SHA-1 in hexadecimal digits, which shows clients no address.
+    Hash,
+}
+
+impl CookieValue {
+    fn of(self, name: &Name) -> Result<Cookie, String> {
+        match self {
+            Self::Name => Ok(Cookie::from(name)),
+            Self::Hash => {
+                let digits: String =
+                    Sha1::digest(name.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
+                Cookie::parse(&digits).map_err(|error| error.to_string())
+            }
+        }
+    }
 }
 
 /// A service as HAProxy is to serve it, and the endpoints that it can't serve.
@@ -133,11 +181,7 @@ impl Shape {
                 Err(reason) => rejected.push(Rejection::new(&endpoint.to_string(), &reason)),
             }
         }
-        match self.order {
-            Order::Ascending => servers.sort_by(|a, b| a.name().cmp(b.name())),
-            Order::Descending => servers.sort_by(|a, b| b.name().cmp(a.name())),
-            Order::AsDiscovered => {}
-        }
+        self.order.sort(&mut servers);
         (servers, rejected)
     }
 
@@ -162,7 +206,7 @@ impl Shape {
         let (_, asked) = ServerOptions::split_id(endpoint.server_options().unwrap_or_default());
         let asked =
             ServerOptions::untrusted(&asked).map_err(|error| format!("haproxy_server_options: {error}"))?;
-        let cookie = self.cookie.then(|| Cookie::from(&name));
+        let cookie = self.cookie.then(|| self.cookie_value.of(&name)).transpose()?;
         let weight = endpoint.weight().filter(|_| self.use_nerve_weights);
         // What registries hold goes up to any number, HAProxy's weights to 256.
         let weight = weight.map(|weight| Weight::new(weight).unwrap_or(Weight::MAX));

@@ -22,7 +22,8 @@ pub(crate) fn config(path: Option<&Path>) -> Result<Config, Failure> {
     for warning in config.warnings().problems() {
         warn!("{name}:{warning}");
     }
-    Ok(config)
+    let host = rustix::system::uname();
+    Ok(config.with_host_name(&host.nodename().to_string_lossy()))
 }
 
 /// What messages call a file, and its text; `-` is standard input.

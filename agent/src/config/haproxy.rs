@@ -23,6 +23,8 @@ pub(crate) struct Haproxy {
     pub(crate) bind_address: String,
     pub(crate) use_nerve_weights: bool,
     pub(crate) max_server_id: ServerId,
+    /// What servers are shuffled by.
+    pub(crate) order_seed: Option<u64>,
     pub(crate) output: Output,
 }
 
@@ -68,6 +70,7 @@ impl Haproxy {
             bind_address: raw.bind_address.unwrap_or(blank.bind_address),
             use_nerve_weights: raw.use_nerve_weights,
             max_server_id: max_server_id.unwrap_or(blank.max_server_id),
+            order_seed: raw.server_order_seed.map(i64::cast_unsigned),
             output: output.unwrap_or(blank.output),
         }
     }
@@ -82,6 +85,7 @@ impl Haproxy {
             bind_address: "localhost".to_owned(),
             use_nerve_weights: false,
             max_server_id: ServerId::DEFAULT_MAX,
+            order_seed: None,
             output: Output { file: None, check: None, reload: None, pace: Pace::default(), socket: None },
         }
     }
@@ -197,9 +201,4 @@ fn without_effect(section: &Section, raw: &raw::Haproxy, warnings: &mut Vec<Prob
     let file = "ids and the servers last known are read back from the configuration file itself";
     note("state_file_path", raw.state_file_path.is_some(), file);
     note("state_file_ttl", raw.state_file_ttl.is_some(), file);
-    note(
-        "server_order_seed",
-        raw.server_order_seed.is_some(),
-        "servers are written in the order of their names",
-    );
 }

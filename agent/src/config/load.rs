@@ -11,7 +11,10 @@ use super::{
     parse, raw,
     service::{Findings, Service},
 };
-use crate::registry::Registry;
+use crate::{
+    desired::{Order, order_seed},
+    registry::Registry,
+};
 
 /// A configuration without a mistake: nothing in it is left to interpret.
 ///
@@ -88,6 +91,19 @@ impl Config {
     /// What is worth knowing and no mistake: keys without effect, lines that are written otherwise.
     pub fn warnings(&self) -> &Report {
         &self.warnings
+    }
+
+    /// Shuffles servers in an order of this host's own where the configuration has no `server_order_seed`, so that not all hosts
+    /// begin with the same server. Without it they stand in the order of their names.
+    #[must_use]
+    pub fn with_host_name(mut self, name: &str) -> Self {
+        let seed = *self.haproxy.order_seed.get_or_insert_with(|| order_seed(name));
+        for shape in self.services.iter_mut().filter_map(|service| service.shape.as_mut()) {
+            if let Order::Shuffled(own) = &mut shape.order {
+                *own = Some(seed);
+            }
+        }
+        self
     }
 
     /// The names of the services, in the order of the file.

@@ -72,10 +72,14 @@ impl Service {
             *lines = laid_over(lines, &told);
         }
 
-        shape::cookie_value_method(&section, &raw, &mut problems);
+        if raw.cookie_value_method.is_some()
+            && let Some(cookie_value) = shape::cookie_value(&section, &raw, &mut problems)
+        {
+            shape.cookie_value = cookie_value;
+        }
         if raw.backend_order.is_some() {
-            // An order that this version does not have is no mistake, here as in the file.
-            shape.order = shape::order(&section, &raw, &mut Vec::new());
+            // Another word is no mistake, here as in the file.
+            shape.order = shape::order(&section, &raw, haproxy.order_seed, &mut Vec::new());
         }
         if let Some(text) = &raw.server_options {
             match options(own, text) {

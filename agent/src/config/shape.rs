@@ -12,7 +12,7 @@ use super::{
     service::Findings,
 };
 use crate::{
-    desired::{Order, Shape, reserved_ids},
+    desired::{CookieValue, Order, Shape, reserved_ids},
     template::Template,
 };
 
@@ -48,9 +48,9 @@ pub(super) fn read(
     let backend_name = backend_name
         .map_err(|error| found.problems.push(section.problem_at("backend_name", error.to_string())))
         .ok();
-    cookie_value_method(&section, raw, found.problems);
+    let cookie_value = cookie_value(&section, raw, found.problems);
     let bind = bind(&section, raw, haproxy, found);
-    let order = order(&section, raw, found.warnings);
+    let order = order(&section, raw, haproxy.order_seed, found.warnings);
     let options = options(raw.server_options.as_deref().unwrap_or_default())
         .map_err(|error| found.problems.push(section.problem_at("server_options", error)))
         .ok();
@@ -61,6 +61,7 @@ pub(super) fn read(
     let mut shape = Shape {
         service: name.clone(),
         cookie: false,
+        cookie_value: cookie_value?,
         names_init_addr: false,
         frontend,
         has_frontend: !matches!(raw.port, Given::Absent),
@@ -87,10 +88,19 @@ pub(super) fn settle(shape: &mut Shape, defaults: &[Line]) {
     shape.names_init_addr = in_effect(directive::sets_init_addr);
 }
 
-pub(super) fn cookie_value_method(section: &Section, raw: &raw::ServiceHaproxy, problems: &mut Vec<Problem>) {
-    if raw.cookie_value_method.as_deref().is_some_and(|method| method != "name") {
-        let message = "this version only has `name`: the cookie's value is the server's name";
-        problems.push(section.problem_at("cookie_value_method", message));
+pub(super) fn cookie_value(
+    section: &Section,
+    raw: &raw::ServiceHaproxy,
+    problems: &mut Vec<Problem>,
+) -> Option<CookieValue> {
+    match raw.cookie_value_method.as_deref() {
+        None | Some("name") => Some(CookieValue::Name),
+        Some("hash") => Some(CookieValue::Hash),
+        Some(other) => {
+            let message = format!("expected `name` or `hash`, not {other:?}");
+            problems.push(section.problem_at("cookie_value_method", message));
+            None
+        }
     }
 }
 
@@ -117,17 +127,23 @@ fn bind(
     Some(bind)
 }
 
-pub(super) fn order(section: &Section, raw: &raw::ServiceHaproxy, warnings: &mut Vec<Problem>) -> Order {
+pub(super) fn order(
+    section: &Section,
+    raw: &raw::ServiceHaproxy,
+    seed: Option<u64>,
+    warnings: &mut Vec<Problem>,
+) -> Order {
     match raw.backend_order.as_deref() {
-        None | Some("asc") => Order::Ascending,
+        None | Some("shuffle") => Order::Shuffled(seed),
+        Some("asc") => Order::Ascending,
         Some("desc") => Order::Descending,
         Some("no_shuffle") => Order::AsDiscovered,
         Some(other) => {
             let remark = format!(
-                "{other:?} has no effect in this version: servers are written in the order of their names"
+                "{other:?} means `shuffle`, as in Synapse: known are `asc`, `desc`, `no_shuffle` and `shuffle`"
             );
             warnings.push(section.problem_at("backend_order", remark));
-            Order::Ascending
+            Order::Shuffled(seed)
         }
     }
 }

@@ -6,6 +6,7 @@ mod clash;
 mod embed;
 mod empty;
 mod example;
+mod order;
 mod outage;
 mod pace;
 mod plan;

@@ -77,11 +77,10 @@ fn keys_without_effect_are_warned_of() {
         warnings,
         [
             "haproxy.do_socket: has no effect while `do_writes` is false: what HAProxy is told has to be in its file, too",
-            "haproxy.server_order_seed: has no effect in this version: servers are written in the order of their names",
             "haproxy.state_file_path: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
             "haproxy.state_file_ttl: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
             "services.web.discovery: the method `base` discovers nothing, and there are no `default_servers`: nobody will be served",
-            "services.web.haproxy.backend_order: \"random\" has no effect in this version: servers are written in the order of their names",
+            "services.web.haproxy.backend_order: \"random\" means `shuffle`, as in Synapse: known are `asc`, `desc`, `no_shuffle` and `shuffle`",
             "services.web.haproxy.listen: `frobnicate` is no keyword of HAProxy 2.6 to 3.4 known here: written to frontend and backend as it is",
             "services.web.haproxy: there is no `port`: the service has a backend and no frontend",
             "services.web.load_test_concurrency: has no effect in this version: the service is made once",

@@ -202,7 +202,7 @@ fn what_is_the_operators_alone_is_refused_unless_it_says_what_the_section_says()
 
 #[test]
 fn all_that_is_wrong_is_said_at_once_and_nothing_is_used() {
-    let told = json!({ "port": 80, "server_options": "ssl", "cookie_value_method": "hash",
+    let told = json!({ "port": 80, "server_options": "ssl", "cookie_value_method": "md5",
                        "listen": ["balance leastconn", "bind :80", "timeout server never"] });
     let said = problems(&json!({}), &told);
     let paths: Vec<_> = said.iter().filter_map(|problem| problem.split(": ").next()).collect();
