@@ -41,6 +41,7 @@ mod error;
 mod file;
 mod fixed;
 mod host;
+pub mod multi;
 mod poll;
 #[cfg(feature = "serde")]
 mod record;

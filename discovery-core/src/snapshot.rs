@@ -82,6 +82,17 @@ impl Rejected {
         let both: Self = self.first.iter().chain(other.first.iter()).cloned().collect();
         Self { total: self.total + other.total, first: both.first }
     }
+
+    /// The same, each entry with the name of the source before it.
+    pub(crate) fn of(&self, source: &str) -> Self {
+        let named = |rejection: &Rejection| Rejection {
+            entry: printable(&format!("{source}: {}", rejection.entry), SHOWN),
+            reason: rejection.reason.clone(),
+        };
+        let mut first: Vec<_> = self.first.iter().map(named).collect();
+        first.sort_unstable();
+        Self { total: self.total, first: first.into() }
+    }
 }
 
 impl FromIterator<Rejection> for Rejected {
@@ -140,6 +151,12 @@ impl Snapshot {
     #[must_use]
     pub fn with_settings(mut self, settings: Option<Settings>) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// The same with other rejections.
+    pub(crate) fn rejecting(mut self, rejected: Rejected) -> Self {
+        self.rejected = rejected;
         self
     }
 

@@ -80,54 +80,72 @@ impl Health {
 /// Dropping the future stops the watcher; what was published stays.
 pub async fn supervise<W: Watcher>(
     service: &str,
-    mut watcher: W,
+    watcher: W,
     backoff: Backoff,
     publish: watch::Sender<Observed>,
     stop: impl Future<Output = ()>,
 ) {
-    let work = async {
-        let mut failing: Option<(u32, Instant)> = None;
-        loop {
-            match watcher.next().await {
-                Ok(snapshot) => {
-                    if let Some((failures, since)) = failing.take() {
-                        info!(service, failures, after = ?since.elapsed(), "source answers again");
-                    }
-                    answered(service, &publish, snapshot);
-                    breathe().await;
-                }
-                Err(error) => {
-                    let (failures, since) = failing.map_or_else(
-                        || (1, Instant::now()),
-                        |(failures, since)| (failures.saturating_add(1), since),
-                    );
-                    failing = Some((failures, since));
-                    let when = error.when();
-                    let error = Arc::new(error);
-                    let pause = match when {
-                        Retry::Backoff => backoff.delay(failures),
-                        Retry::After(asked) => backoff.clamp(asked),
-                        Retry::Never => {
-                            warn!(service, error = %error.chain(), "source has ended; its last answer stays in use");
-                            publish.send_modify(|now| now.health = Health::Ended { error });
-                            return;
-                        }
-                    };
-                    if failures.is_power_of_two() && failures.trailing_zeros() % 2 == 0 {
-                        warn!(service, error = %error.chain(), failures, ?pause, "source fails; its last answer stays in use");
-                    }
-                    publish.send_modify(|now| now.health = Health::Degraded { failures, since, error });
-                    sleep(pause).await;
-                }
-            }
-        }
-    };
     tokio::select! {
         // `stop` first, and work lets go after each answer: a watcher that always has news cannot outrun it.
         biased;
         () = stop => {}
         () = publish.closed() => {}
-        () = work => {}
+        () = work(service, watcher, backoff, &publish, name_refused) => {}
+    }
+}
+
+/// As [`supervise`], for one source of several that are told as one: whoever tells them names the entries that are refused.
+pub(crate) async fn supervise_part<W: Watcher>(
+    name: &str,
+    watcher: W,
+    backoff: Backoff,
+    publish: watch::Sender<Observed>,
+) {
+    work(name, watcher, backoff, &publish, |_, _, _| {}).await;
+}
+
+/// Asks until the watcher ends for good. `refused` is shown each other answer, after the one before it.
+async fn work<W: Watcher>(
+    service: &str,
+    mut watcher: W,
+    backoff: Backoff,
+    publish: &watch::Sender<Observed>,
+    refused: fn(&str, Option<&Snapshot>, &Snapshot),
+) {
+    let mut failing: Option<(u32, Instant)> = None;
+    loop {
+        match watcher.next().await {
+            Ok(snapshot) => {
+                if let Some((failures, since)) = failing.take() {
+                    info!(service, failures, after = ?since.elapsed(), "source answers again");
+                }
+                answered(publish, snapshot, |old, new| refused(service, old, new));
+                breathe().await;
+            }
+            Err(error) => {
+                let (failures, since) = failing.map_or_else(
+                    || (1, Instant::now()),
+                    |(failures, since)| (failures.saturating_add(1), since),
+                );
+                failing = Some((failures, since));
+                let when = error.when();
+                let error = Arc::new(error);
+                let pause = match when {
+                    Retry::Backoff => backoff.delay(failures),
+                    Retry::After(asked) => backoff.clamp(asked),
+                    Retry::Never => {
+                        warn!(service, error = %error.chain(), "source has ended; its last answer stays in use");
+                        publish.send_modify(|now| now.health = Health::Ended { error });
+                        return;
+                    }
+                };
+                if failures.is_power_of_two() && failures.trailing_zeros() % 2 == 0 {
+                    warn!(service, error = %error.chain(), failures, ?pause, "source fails; its last answer stays in use");
+                }
+                publish.send_modify(|now| now.health = Health::Degraded { failures, since, error });
+                sleep(pause).await;
+            }
+        }
     }
 }
 
@@ -144,8 +162,12 @@ async fn breathe() {
     .await;
 }
 
-/// Publishes a good answer and logs the entries that are refused for the first time.
-fn answered(service: &str, publish: &watch::Sender<Observed>, snapshot: Snapshot) {
+/// Publishes a good answer; `differs` is shown one that is another than the last.
+fn answered(
+    publish: &watch::Sender<Observed>,
+    snapshot: Snapshot,
+    differs: impl FnOnce(Option<&Snapshot>, &Snapshot),
+) {
     publish.send_if_modified(|now| {
         now.confirmed = Some(Instant::now());
         let healthy = matches!(now.health, Health::Healthy);
@@ -153,21 +175,26 @@ fn answered(service: &str, publish: &watch::Sender<Observed>, snapshot: Snapshot
         if now.snapshot.as_ref() == Some(&snapshot) {
             return !healthy;
         }
-        let known = now.snapshot.as_ref().map_or(&[][..], |old| old.rejected().named());
-        for rejection in snapshot.rejected().named() {
-            // Sorted, so a service with thousands of bad entries costs no more than it must.
-            if known.binary_search_by(|old| old.entry().cmp(rejection.entry())).is_err() {
-                warn!(
-                    service,
-                    entry = rejection.entry(),
-                    error = rejection.reason(),
-                    "skipping an entry of the source"
-                );
-            }
-        }
+        differs(now.snapshot.as_ref(), &snapshot);
         now.snapshot = Some(snapshot);
         true
     });
+}
+
+/// Logs the entries that are refused for the first time.
+fn name_refused(service: &str, old: Option<&Snapshot>, new: &Snapshot) {
+    let known = old.map_or(&[][..], |old| old.rejected().named());
+    for rejection in new.rejected().named() {
+        // Sorted, so a service with thousands of bad entries costs no more than it must.
+        if known.binary_search_by(|old| old.entry().cmp(rejection.entry())).is_err() {
+            warn!(
+                service,
+                entry = rejection.entry(),
+                error = rejection.reason(),
+                "skipping an entry of the source"
+            );
+        }
+    }
 }
 
 #[cfg(test)]
