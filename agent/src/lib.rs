@@ -72,6 +72,7 @@ mod fold;
 mod generator;
 mod method;
 mod model;
+mod multi;
 mod news;
 mod output;
 mod registry;

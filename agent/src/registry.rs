@@ -11,9 +11,14 @@ use std::{
     sync::Arc,
 };
 
-use discovery_core::{Backoff, Watcher};
+use async_trait::async_trait;
+use discovery_core::{
+    Backoff, Snapshot, WatchError, Watcher,
+    multi::View,
+    transform::{LabelFilter, labelled},
+};
 
-use crate::config::{Problem, Section};
+use crate::config::{Problem, Section, read_discovery};
 
 /// A checked `discovery` section: makes the watcher of a service.
 ///
@@ -51,16 +56,50 @@ impl Source {
         self
     }
 
-    pub(crate) fn needs_port(&self) -> bool {
+    /// Whether its registry does not know the ports of its endpoints: see [`without_ports`](Self::without_ports).
+    pub fn needs_port(&self) -> bool {
         self.needs_port
     }
 
-    pub(crate) fn warnings(&self) -> &[Problem] {
+    /// What was found with [`with_warning`](Self::with_warning).
+    pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    pub(crate) fn watcher(&self, context: &mut Context<'_>) -> Box<dyn Watcher> {
+    /// Makes a watcher: for a method that is made of others, of which each has a source ([`Registry::source`]).
+    pub fn watcher(&self, context: &mut Context<'_>) -> Box<dyn Watcher> {
         (self.make)(context)
+    }
+
+    /// The same source with its warnings as `change` makes them.
+    pub(crate) fn map_warnings(mut self, change: impl Fn(&mut Problem)) -> Self {
+        self.warnings.iter_mut().for_each(change);
+        self
+    }
+
+    /// The same source, of only the endpoints that meet these conditions.
+    pub(crate) fn labelled(self, filters: Vec<LabelFilter>) -> Self {
+        if filters.is_empty() {
+            return self;
+        }
+        let (make, filters) = (self.make, Arc::<[_]>::from(filters));
+        let make = Arc::new(move |context: &mut Context<'_>| -> Box<dyn Watcher> {
+            Box::new(Labelled { watcher: make(context), filters: Arc::clone(&filters) })
+        });
+        Self { make, ..self }
+    }
+}
+
+/// What a part of a service's source says, as far as the part wants it.
+struct Labelled {
+    watcher: Box<dyn Watcher>,
+    filters: Arc<[LabelFilter]>,
+}
+
+#[async_trait]
+impl Watcher for Labelled {
+    async fn next(&mut self) -> Result<Snapshot, WatchError> {
+        Ok(labelled(&self.watcher.next().await?, &self.filters))
     }
 }
 
@@ -76,6 +115,8 @@ pub struct Context<'a> {
     pub(crate) port: Option<NonZeroU16>,
     pub(crate) backoff: Backoff,
     pub(crate) connections: &'a mut Connections,
+    /// How the parts of the watcher can be looked at, if it has any.
+    pub(crate) children: Option<View>,
 }
 
 impl Context<'_> {
@@ -92,6 +133,12 @@ impl Context<'_> {
     /// How long to wait between attempts to reach a registry again.
     pub fn backoff(&self) -> Backoff {
         self.backoff
+    }
+
+    /// Shows how the children of the watcher are doing in the [`Status`](crate::Status) of its service. Whoever says so last is
+    /// heard: a method that is made of others, after it has made their watchers.
+    pub fn show(&mut self, children: View) {
+        self.children = Some(children);
     }
 
     /// A connection that several services share: the one made for an equal `key` before, or else a new one.
@@ -132,7 +179,7 @@ pub(crate) struct Connections {
     pub(crate) drivers: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-type Read = Box<dyn Fn(&Section) -> Result<Source, Vec<Problem>> + Send + Sync>;
+type Read = Box<dyn Fn(&Section, &Registry) -> Result<Source, Vec<Problem>> + Send + Sync>;
 
 /// The discovery methods that a configuration can name.
 ///
@@ -167,7 +214,10 @@ impl Registry {
 
     /// The methods of this build: `base` and `file`, and those of the crate's features.
     pub fn builtin() -> Self {
-        let registry = Self::empty().with("base", crate::method::base).with("file", crate::method::file);
+        let registry = Self::empty()
+            .with("base", crate::method::base)
+            .with("file", crate::method::file)
+            .with_composite("multi", crate::multi::multi);
         #[cfg(feature = "etcd")]
         let registry = registry.with("etcd", crate::method::etcd);
         #[cfg(feature = "ec2")]
@@ -183,12 +233,59 @@ impl Registry {
     /// share; it checks everything that can be checked without touching the world.
     #[must_use]
     pub fn with(
-        mut self,
+        self,
         method: &str,
         read: impl Fn(&Section) -> Result<Source, Vec<Problem>> + Send + Sync + 'static,
     ) -> Self {
+        self.with_composite(method, move |section, _| read(section))
+    }
+
+    /// As [`with`](Self::with), for a method that is made of others: `read` gets the registry, too, whose
+    /// [`source`](Self::source) reads the `discovery` sections within its own.
+    ///
+    /// ```
+    /// use agent::{Registry, Source, discovery::multi::Multi};
+    ///
+    /// // {method: either, of: {method: …}, or: {method: …}}
+    /// let registry = Registry::builtin().with_composite("either", |section, registry| {
+    ///     let part = |key| match section.section(key) {
+    ///         Some(part) => registry.source(&part),
+    ///         None => Err(vec![section.problem(format!("missing key `{key}`"))]),
+    ///     };
+    ///     let (of, or) = (part("of")?, part("or")?);
+    ///     Ok(Source::new(move |context| {
+    ///         let children = [("of", of.watcher(context)), ("or", or.watcher(context))];
+    ///         let either = Multi::sequential(context.service(), children, context.backoff());
+    ///         context.show(either.view());
+    ///         either
+    ///     }))
+    /// });
+    /// assert!(registry.methods().any(|method| method == "either"));
+    /// ```
+    #[must_use]
+    pub fn with_composite(
+        mut self,
+        method: &str,
+        read: impl Fn(&Section, &Registry) -> Result<Source, Vec<Problem>> + Send + Sync + 'static,
+    ) -> Self {
         self.methods.insert(method.to_owned(), Box::new(read));
         self
+    }
+
+    /// Reads a whole `discovery` section: its method, its label filters, and what the method has to say of the rest.
+    ///
+    /// What comes of it says only what meets the filters. Warnings, and whether a port is needed, are for the caller to pass
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the section, an unknown method included.
+    pub fn source(&self, section: &Section) -> Result<Source, Vec<Problem>> {
+        let mut problems = Vec::new();
+        match read_discovery(section, self, &mut problems) {
+            Some(found) if problems.is_empty() => Ok(found.source.labelled(found.filters)),
+            _ => Err(problems),
+        }
     }
 
     /// The names of the methods, sorted.
@@ -197,7 +294,7 @@ impl Registry {
     }
 
     pub(crate) fn read(&self, method: &str, section: &Section) -> Option<Result<Source, Vec<Problem>>> {
-        self.methods.get(method).map(|read| read(section))
+        self.methods.get(method).map(|read| read(section, self))
     }
 }
 
@@ -227,6 +324,7 @@ mod tests {
                 port: None,
                 backoff: Backoff::default(),
                 connections: &mut connections,
+                children: None,
             };
             let handle = context.shared(key, |key| {
                 made += 1;

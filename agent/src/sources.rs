@@ -50,10 +50,12 @@ impl Sources {
                 port: service.rules.port,
                 backoff: config.times.backoff,
                 connections: &mut connections,
+                children: None,
             };
             watchers.push((service.source.watcher(&mut context), publish));
+            let children = context.children;
             let (service, method) = (service.name.to_string(), service.method.clone());
-            views.push(SourceView { service, method, observed });
+            views.push(SourceView { service, method, observed, children });
         }
         Self { watchers, connections, times: config.times, views: views.into(), news: Arc::default() }
     }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use discovery_core::{Health, Observed, Rejected, Snapshot};
+use discovery_core::{
+    Health, Observed, Rejected, Snapshot,
+    multi::{ChildView, View},
+};
 use tokio::{sync::watch, time::Instant};
 
 pub use crate::output::OutputStatus;
@@ -20,6 +23,7 @@ pub(crate) struct SourceView {
     pub(crate) service: String,
     pub(crate) method: String,
     pub(crate) observed: watch::Receiver<Observed>,
+    pub(crate) children: Option<View>,
 }
 
 /// What the reconcile loop last made of it all.
@@ -37,6 +41,9 @@ pub struct ServiceStatus {
     pub service: String,
     /// Its discovery method.
     pub method: String,
+    /// What its source is made of, where that is several: each child with its last good answer, its health, and whether it is
+    /// in use.
+    pub children: Vec<ChildView>,
     /// What its source said last that was good; `None` before the first answer.
     pub snapshot: Option<Snapshot>,
     /// How long ago the source last said so, or said that it still is so.
@@ -62,6 +69,7 @@ impl Status {
             ServiceStatus {
                 service: source.service.clone(),
                 method: source.method.clone(),
+                children: source.children.as_ref().map(View::children).unwrap_or_default(),
                 age: observed.confirmed.map(|at| Instant::now().saturating_duration_since(at)),
                 rejected: unreadable.and(unservable),
                 snapshot: observed.snapshot,
@@ -86,11 +94,6 @@ impl Status {
 impl ServiceStatus {
     /// One word for a table: `waiting`, `ok`, `failing` or `ended`.
     pub fn state(&self) -> &'static str {
-        match self.health {
-            Health::Starting => "waiting",
-            Health::Healthy => "ok",
-            Health::Degraded { .. } => "failing",
-            Health::Ended { .. } => "ended",
-        }
+        self.health.state()
     }
 }

@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use agent::{Agent, Config, ServiceStatus, discovery::Endpoint};
+use agent::{
+    Agent, Config, ServiceStatus,
+    discovery::{Endpoint, multi::ChildView},
+};
 use anyhow::{Context as _, anyhow};
 use comfy_table::{Table, presets};
 
@@ -39,6 +42,7 @@ fn table(services: &[ServiceStatus]) -> Table {
     for service in services {
         let head = [service.service.as_str(), &service.method, service.state()];
         let mut rows: Vec<_> = service.snapshot.iter().flatten().map(row).collect();
+        rows.extend(service.children.iter().map(child));
         rows.extend(service.rejected.named().iter().map(|rejection| {
             [rejection.entry().to_owned(), String::new(), format!("refused: {}", rejection.reason())]
         }));
@@ -60,6 +64,16 @@ fn row(endpoint: &Endpoint) -> [String; 3] {
     let notes: Vec<_> = notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note).collect();
     let weight = endpoint.weight().map(|weight| weight.to_string()).unwrap_or_default();
     [endpoint.to_string(), weight, notes.join(", ")]
+}
+
+/// One of several sources: whether it is in use, and how it is doing.
+fn child(child: &ChildView) -> [String; 3] {
+    let health = &child.observed.health;
+    let use_ = if child.in_use { "in use" } else { "not in use" };
+    let known = child.observed.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
+    let error = health.error().map(|error| format!(": {}", error.chain())).unwrap_or_default();
+    let note = format!("{use_}, {known} endpoints, {}{error}", health.state());
+    [format!("({})", child.name), String::new(), note]
 }
 
 /// Prints to standard output. A reader that has seen enough (`| head`) is no failure.

@@ -56,6 +56,16 @@ pub enum Health {
 }
 
 impl Health {
+    /// One word for a table: `waiting`, `ok`, `failing` or `ended`.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Starting => "waiting",
+            Self::Healthy => "ok",
+            Self::Degraded { .. } => "failing",
+            Self::Ended { .. } => "ended",
+        }
+    }
+
     /// The last error, unless the last answer was good.
     pub fn error(&self) -> Option<&WatchError> {
         match self {

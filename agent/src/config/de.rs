@@ -19,7 +19,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Expected, IntoDeserializer, Visitor};
 
 use self::access::{Items, OneVariant, Pairs};
-pub(super) use self::failure::nearest;
+pub(crate) use self::failure::nearest;
 use self::failure::{Failure, Kind};
 use super::node::{Node, Value};
 use super::report::{KeyPath, Problem};

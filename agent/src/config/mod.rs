@@ -13,6 +13,7 @@ mod raw;
 mod report;
 mod section;
 mod service;
+mod several;
 mod shape;
 mod socket;
 
@@ -24,6 +25,8 @@ pub use port::Port;
 pub use report::{KeyPath, Problem, Report, Step};
 pub use section::Section;
 
+pub(crate) use de::nearest;
 pub(crate) use haproxy::{Haproxy, Output};
 pub(crate) use load::{Times, seconds};
-pub(crate) use service::Service;
+pub(crate) use report::quoted;
+pub(crate) use service::{Service, read_discovery};

@@ -88,7 +88,7 @@ impl fmt::Display for KeyPath {
 const SHOWN: usize = 60;
 
 /// `text` in double quotes, escaped, cut after some characters: safe for a terminal and for one line of a log.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');

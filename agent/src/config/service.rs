@@ -14,7 +14,7 @@ use super::{
     haproxy::Haproxy,
     raw::{self, DISCOVERY_KEYS},
     report::quoted,
-    shape,
+    several, shape,
 };
 use crate::{
     desired::Shape,
@@ -41,9 +41,12 @@ fn elsewhere(method: &str) -> Option<&'static str> {
         "etcd" => Some("this build was made without the feature `etcd`"),
         "ec2tag" => Some("this build was made without the feature `ec2`"),
         "zookeeper" | "zookeeper_poll" => Some("this build was made without the feature `zk`"),
-        "zookeeper_dns" | "zookeeper_dns_poll" | "dns" | "docker" | "multi" | "marathon" => {
+        "zookeeper_dns" | "zookeeper_dns_poll" | "dns" | "docker" => {
             Some("Synapse has it, this version does not")
         }
+        "marathon" => Some(
+            "Marathon is not asked: have its tasks written to a file and use the method `file`, or registered in a registry",
+        ),
         _ => None,
     }
 }
@@ -99,41 +102,49 @@ impl Service {
     }
 }
 
-struct Discovery {
-    method: String,
-    source: Source,
-    filters: Vec<LabelFilter>,
+/// A `discovery` section: where endpoints come from, and which of them are wanted.
+pub(crate) struct Discovery {
+    pub(crate) method: String,
+    pub(crate) source: Source,
+    pub(crate) filters: Vec<LabelFilter>,
 }
 
 fn discovery(section: &Section, registry: &Registry, found: &mut Findings<'_>) -> Option<Discovery> {
-    if section.get("discovery_multi").is_some() {
-        found.problems.push(
-            section.problem_at("discovery_multi", "this version does not have it: write one `discovery`"),
-        );
-    }
-    let Some(section) = section.section("discovery") else {
+    let Some(one) = section.section("discovery") else {
         found.problems.push(section.problem("missing key `discovery`"));
         return None;
     };
-    let filters = filters(&section, found.problems);
+    let read = if section.has("discovery_multi") {
+        several::read(section, &one, registry, found)?
+    } else {
+        read_discovery(&one, registry, found.problems)?
+    };
+    found.warnings.extend_from_slice(read.source.warnings());
+    Some(read)
+}
+
+/// Reads a `discovery` section. `None`: there were problems.
+pub(crate) fn read_discovery(
+    section: &Section,
+    registry: &Registry,
+    problems: &mut Vec<Problem>,
+) -> Option<Discovery> {
+    let filters = filters(section, problems);
     let method = match section.get("method") {
         Some(Node { value: Value::Str(method), .. }) => method.to_lowercase(),
         Some(_) => {
-            found.problems.push(section.problem_at("method", "expected the name of a discovery method"));
+            problems.push(section.problem_at("method", "expected the name of a discovery method"));
             return None;
         }
         None => {
-            found.problems.push(section.problem("missing key `method`"));
+            problems.push(section.problem("missing key `method`"));
             return None;
         }
     };
     match registry.read(&method, &section.without(&DISCOVERY_KEYS)) {
-        Some(Ok(source)) => {
-            found.warnings.extend_from_slice(source.warnings());
-            Some(Discovery { method, source, filters: filters? })
-        }
-        Some(Err(problems)) => {
-            found.problems.extend(problems);
+        Some(Ok(source)) => Some(Discovery { method, source, filters: filters? }),
+        Some(Err(found)) => {
+            problems.extend(found);
             None
         }
         None => {
@@ -144,7 +155,7 @@ fn discovery(section: &Section, registry: &Registry, found: &mut Findings<'_>) -
                 (None, None) => format!("known are {}", known.join(", ")),
             };
             let message = format!("unknown discovery method {}; {hint}", quoted(&method));
-            found.problems.push(section.problem_at("method", message));
+            problems.push(section.problem_at("method", message));
             None
         }
     }

@@ -12,6 +12,7 @@ mod pace;
 mod plan;
 mod restart;
 mod settings;
+mod several;
 mod site;
 mod startup;
 mod status;

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{
     child::Driven,
-    weights::{MAX_BYTES, Weights},
+    weights::{MAX_BYTES, Weights, hash},
 };
 use crate::{error::WatchError, snapshot::Rejection};
 
@@ -23,9 +23,8 @@ const PRIMARY: &str = "primary";
 
 /// Chooses a child by the [`Weights`] in a file, which is read again and again.
 ///
-/// The choice hangs on the weights and on a seed, and on nothing else: the same file means the same child, also after a
-/// restart. With a seed of its own, each host chooses for itself, and of many hosts as many choose each child as its share of the
-/// weights.
+/// The choice hangs on the weights, the service and the host, and on nothing else: the same file means the same child, also
+/// after a restart. Each host chooses for itself, and of many hosts as many choose each child as its share of the weights.
 ///
 /// A file that can't be read, is not [`Weights`], or has a weight for something that is no child, changes nothing: the last
 /// choice stays. Until there was one, it is the child called `primary`, or else the first. What is wrong with the file is logged, and
@@ -34,17 +33,26 @@ const PRIMARY: &str = "primary";
 pub struct Toggle {
     path: PathBuf,
     every: Duration,
-    seed: u64,
+    seed: Option<u64>,
 }
 
 impl Toggle {
     /// How often to read the file when nothing else is asked for: every second.
     pub const EVERY: Duration = Duration::from_secs(1);
 
-    /// By the file at `path`, read every so often, and a seed that should be the same on one host and others on others. Less
-    /// than a millisecond is taken for one.
-    pub fn new(path: impl Into<PathBuf>, every: Duration, seed: u64) -> Self {
-        Self { path: path.into(), every: every.max(Duration::from_millis(1)), seed }
+    /// By the file at `path`, read every so often. Less than a millisecond is taken for one. Nothing is read yet.
+    ///
+    /// Hosts are told apart by `/etc/machine-id` and their name. Where there is neither, the choice is made anew at each
+    /// start.
+    pub fn new(path: impl Into<PathBuf>, every: Duration) -> Self {
+        Self { path: path.into(), every: every.max(Duration::from_millis(1)), seed: None }
+    }
+
+    /// Chooses by this number instead of by host and service: see [`Weights::choose`].
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
     }
 
     pub(super) fn dial(self, service: &str, names: Vec<Arc<str>>) -> Dial {
@@ -98,6 +106,12 @@ impl Dial {
 
 async fn follow(toggle: Toggle, service: Arc<str>, names: Vec<Arc<str>>, turn: watch::Sender<Position>) {
     let Toggle { path, every, seed } = toggle;
+    let seed = if let Some(seed) = seed {
+        seed
+    } else {
+        let service = Arc::clone(&service);
+        spawn_blocking(move || here(&service)).await.unwrap_or_else(|_| fastrand::u64(..))
+    };
     let source = path.display().to_string();
     let name = |index: usize| names.get(index).map(|name| &**name);
     loop {
@@ -137,6 +151,16 @@ async fn follow(toggle: Toggle, service: Arc<str>, names: Vec<Arc<str>>, turn: w
     }
 }
 
+/// A number for a service on this host. Blocks.
+fn here(service: &str) -> u64 {
+    let identity =
+        ["/etc/machine-id", "/proc/sys/kernel/hostname"].map(|path| fs::read(path).unwrap_or_default());
+    if identity.iter().all(|part| part.trim_ascii().is_empty()) {
+        return fastrand::u64(..);
+    }
+    hash(identity.concat().into_iter().chain(service.bytes()))
+}
+
 /// Reads the file. Blocks.
 fn read(path: &Path) -> Result<String, WatchError> {
     let failed = |error: io::Error| WatchError::new("reading the file").because(error);
@@ -149,4 +173,15 @@ fn read(path: &Path) -> Result<String, WatchError> {
     let file = fs::File::open(path).map_err(failed)?;
     file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(failed)?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_one_number_for_a_service_and_others_for_others() {
+        assert_eq!(here("web"), here("web"));
+        assert_ne!(here("web"), here("db"));
+    }
 }

@@ -94,16 +94,19 @@ impl Weights {
 
 /// A number between 0 and 1, both excluded, which is always the same for the same seed and name.
 fn fraction(seed: u64, name: &str) -> f64 {
-    // FNV-1a, then the last steps of MurmurHash3: the standard library's hash may change with each of its releases.
-    let bytes = seed.to_le_bytes().into_iter().chain(name.bytes());
+    let [a, b, c, d, ..] = hash(seed.to_le_bytes().into_iter().chain(name.bytes())).to_be_bytes();
+    (f64::from(u32::from_be_bytes([a, b, c, d])) + 0.5) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// FNV-1a, then the last steps of MurmurHash3: the standard library's hash may change with each of its releases.
+pub(super) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     for factor in [0xff51_afd7_ed55_8ccd_u64, 0xc4ce_b9fe_1a85_ec53] {
         hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
     }
-    let [a, b, c, d, ..] = (hash ^ (hash >> 33)).to_be_bytes();
-    (f64::from(u32::from_be_bytes([a, b, c, d])) + 0.5) / (f64::from(u32::MAX) + 1.0)
+    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]

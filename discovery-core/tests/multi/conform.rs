@@ -47,7 +47,9 @@ impl Subject for Pair {
         match self.kind {
             Kind::Union => Multi::union("web", children, backoff),
             Kind::Sequential => Multi::sequential("web", children, backoff),
-            Kind::Toggle => Multi::toggle("web", children, backoff, Toggle::new(&self.weights, SECOND, 1)),
+            Kind::Toggle => {
+                Multi::toggle("web", children, backoff, Toggle::new(&self.weights, SECOND).with_seed(1))
+            }
         }
     }
 

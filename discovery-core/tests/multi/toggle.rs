@@ -32,7 +32,7 @@ impl Toggled {
     }
 
     fn watch(&self, children: [(&str, Box<dyn Watcher>); 2]) -> Multi {
-        Multi::toggle("web", children, Backoff::default(), Toggle::new(&self.path, SECOND, 7))
+        Multi::toggle("web", children, Backoff::default(), Toggle::new(&self.path, SECOND).with_seed(7))
     }
 
     fn run(&self) -> watch::Receiver<Observed> {
