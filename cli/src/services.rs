@@ -66,13 +66,14 @@ fn row(endpoint: &Endpoint) -> [String; 3] {
     [endpoint.to_string(), weight, notes.join(", ")]
 }
 
-/// One of several sources: whether it is in use, and how it is doing.
+/// One of several sources: how it is doing, whether it is in use, and how many it knows.
 fn child(child: &ChildView) -> [String; 3] {
     let health = &child.observed.health;
-    let use_ = if child.in_use { "in use" } else { "not in use" };
+    let in_use = if child.in_use { ", in use" } else { "" };
     let known = child.observed.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
+    let endpoints = if known == 1 { "endpoint" } else { "endpoints" };
     let error = health.error().map(|error| format!(": {}", error.chain())).unwrap_or_default();
-    let note = format!("{use_}, {known} endpoints, {}{error}", health.state());
+    let note = format!("{}{in_use}, {known} {endpoints}{error}", health.state());
     [format!("({})", child.name), String::new(), note]
 }
 

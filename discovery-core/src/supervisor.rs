@@ -100,23 +100,24 @@ pub async fn supervise<W: Watcher>(
         biased;
         () = stop => {}
         () = publish.closed() => {}
-        () = work(service, watcher, backoff, &publish, name_refused) => {}
+        () = work((service, None), watcher, backoff, &publish, name_refused) => {}
     }
 }
 
 /// As [`supervise`], for one source of several that are told as one: whoever tells them names the entries that are refused.
 pub(crate) async fn supervise_part<W: Watcher>(
-    name: &str,
+    service: &str,
+    source: &str,
     watcher: W,
     backoff: Backoff,
     publish: watch::Sender<Observed>,
 ) {
-    work(name, watcher, backoff, &publish, |_, _, _| {}).await;
+    work((service, Some(source)), watcher, backoff, &publish, |_, _, _| {}).await;
 }
 
 /// Asks until the watcher ends for good. `refused` is shown each other answer, after the one before it.
 async fn work<W: Watcher>(
-    service: &str,
+    (service, source): (&str, Option<&str>),
     mut watcher: W,
     backoff: Backoff,
     publish: &watch::Sender<Observed>,
@@ -127,7 +128,7 @@ async fn work<W: Watcher>(
         match watcher.next().await {
             Ok(snapshot) => {
                 if let Some((failures, since)) = failing.take() {
-                    info!(service, failures, after = ?since.elapsed(), "source answers again");
+                    info!(service, source, failures, after = ?since.elapsed(), "source answers again");
                 }
                 answered(publish, snapshot, |old, new| refused(service, old, new));
                 breathe().await;
@@ -144,13 +145,13 @@ async fn work<W: Watcher>(
                     Retry::Backoff => backoff.delay(failures),
                     Retry::After(asked) => backoff.clamp(asked),
                     Retry::Never => {
-                        warn!(service, error = %error.chain(), "source has ended; its last answer stays in use");
+                        warn!(service, source, error = %error.chain(), "source has ended; its last answer stays in use");
                         publish.send_modify(|now| now.health = Health::Ended { error });
                         return;
                     }
                 };
                 if failures.is_power_of_two() && failures.trailing_zeros() % 2 == 0 {
-                    warn!(service, error = %error.chain(), failures, ?pause, "source fails; its last answer stays in use");
+                    warn!(service, source, error = %error.chain(), failures, ?pause, "source fails; its last answer stays in use");
                 }
                 publish.send_modify(|now| now.health = Health::Degraded { failures, since, error });
                 sleep(pause).await;

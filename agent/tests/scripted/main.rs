@@ -6,6 +6,9 @@ mod clash;
 mod embed;
 mod empty;
 mod example;
+#[path = "../../examples/method.rs"]
+#[allow(dead_code, reason = "its `main` is for cargo")]
+mod method;
 mod order;
 mod outage;
 mod pace;

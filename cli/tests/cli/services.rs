@@ -33,6 +33,33 @@ async fn a_table_shows_who_serves_what() {
 }
 
 #[tokio::test]
+async fn a_service_with_several_sources_shows_each() {
+    let dir = Dir::new("services");
+    write_varied_site(&dir);
+    let one = "discovery: {method: file, path: endpoints.yaml}\n    haproxy: {port: 3213";
+    let several = "discovery: {method: multi, resolver: {method: fallback}, watchers: {primary: {method: file, path: \
+                   endpoints.yaml, service: idle}, spare: {method: file, path: endpoints.yaml, service: web}}}\n    \
+                   haproxy: {port: 3213";
+    let config = std::fs::read_to_string(dir.join("synapse.yaml")).unwrap();
+    assert!(config.contains(one), "{config}");
+    dir.write("synapse.yaml", config.replacen(one, several, 1));
+    let outcome = run(&dir, ["services", "-c", "synapse.yaml"]).await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(
+        outcome.stdout,
+        " SERVICE  METHOD  STATE  ENDPOINT         WEIGHT  NOTE
+ web      multi   ok     10.0.0.1:8080
+                         b_10.0.0.2:8080  10
+                         10.0.0.3:8080            backup, unavailable
+                         (primary)                ok, 0 endpoints
+                         (spare)                  ok, in use, 3 endpoints
+                         spare: web[3]            refused: missing field `port`
+ idle     file    ok     -
+"
+    );
+}
+
+#[tokio::test]
 async fn json_has_the_form_of_a_file_of_endpoints() {
     let dir = Dir::new("services");
     write_varied_site(&dir);

@@ -36,9 +36,10 @@ pub(super) struct Child {
 impl Child {
     pub(super) fn new(service: &str, name: Arc<str>, watcher: Box<dyn Watcher>, backoff: Backoff) -> Self {
         let (observed, seen) = watch::channel(Observed::default());
-        let (label, publish) = (format!("{service} ({name})"), observed.clone());
-        let work = async move { supervise_part(&label, watcher, backoff, publish).await };
-        Self { service: service.into(), name, work: Some(Box::pin(work)), observed, seen, confirmed: None }
+        let service: Arc<str> = service.into();
+        let (publish, of, called) = (observed.clone(), Arc::clone(&service), Arc::clone(&name));
+        let work = async move { supervise_part(&of, &called, watcher, backoff, publish).await };
+        Self { service, name, work: Some(Box::pin(work)), observed, seen, confirmed: None }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
