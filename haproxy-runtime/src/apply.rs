@@ -44,7 +44,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reloaded {
-    /// How long the command ran.
+    /// How long the command ran, or the master took.
     pub took: Duration,
     /// How many attempts it needed: from 1.
     pub attempt: u32,
@@ -303,8 +303,8 @@ impl Applier {
     async fn reload_if_due(&mut self) -> Result<Option<Reloaded>, ApplyError> {
         let Some(reload) = self.reload.as_ref().filter(|_| self.pending) else { return Ok(None) };
         let attempt = self.reload_attempts.saturating_add(1);
-        let output = match reload.run().await {
-            Ok(output) => output,
+        let took = match reload.run().await {
+            Ok(took) => took,
             Err(source) => {
                 self.reload_attempts = attempt;
                 return Err(ApplyError::Reload { attempt, source });
@@ -318,7 +318,7 @@ impl Applier {
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "the next start reloads once too often");
         }
-        Ok(Some(Reloaded { took: output.took(), attempt }))
+        Ok(Some(Reloaded { took, attempt }))
     }
 
     /// How often in a row `text` itself has failed.

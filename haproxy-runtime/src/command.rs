@@ -21,6 +21,7 @@ use self::{group::Group, output::Capture};
 use crate::error::{CommandError, InvalidCommand};
 
 pub use self::output::Output;
+pub(crate) use self::output::log_lines;
 
 /// What processes get between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);

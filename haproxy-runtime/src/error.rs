@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::command::Output;
+use crate::{command::Output, socket::MasterError};
 
 /// A step of reading or writing the configuration file; part of [`WriteError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +132,18 @@ impl CommandError {
     }
 }
 
+/// A reload did not end well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The command that reloads.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// HAProxy's master, which was asked to reload.
+    #[error(transparent)]
+    Master(#[from] MasterError),
+}
+
 /// A pace outside its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -172,7 +184,7 @@ pub enum ApplyError {
     Reload {
         /// How many reloads in a row have failed, this one included: from 1.
         attempt: u32,
-        /// What the reload command said.
-        source: CommandError,
+        /// What the reload command, or HAProxy's master, said.
+        source: ReloadError,
     },
 }

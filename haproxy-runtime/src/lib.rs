@@ -7,10 +7,10 @@
 //! |---|---|
 //! | [`ConfigFile`] | replaces a file in one step, by the only event that a watcher of its directory sees |
 //! | [`Check`] | runs a command over the candidate before it goes live |
-//! | [`Reload`], [`Pace`] | runs the command that reloads HAProxy; says when the next one may run |
+//! | [`Reload`], [`Pace`] | reloads HAProxy, by a command or through its master's socket; says when the next one may run |
 //! | [`Command`] | a child process with a deadline, killed with everything it started |
 //! | [`Socket`] | tells a running HAProxy what to change, and asks what it runs |
-//! | [`Master`], [`verify`] | has HAProxy's master process reload; makes sure that the new configuration runs |
+//! | [`Master`], [`verify`] | asks HAProxy's master for its processes, and to reload; makes sure that the new configuration runs |
 //!
 //! All but [`Live`] know bytes, commands and replies, not HAProxy's configuration. The crate spawns no tasks of its own: dropping a
 //! future stops what it was doing, at the points that each one documents. Unix only.
@@ -48,7 +48,7 @@ mod socket;
 pub use apply::{Applied, Applier, Change, Counters, Reloaded};
 pub use check::Check;
 pub use command::{Command, Output};
-pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, Step, WriteError};
+pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, ReloadError, Step, WriteError};
 pub use file::{ConfigFile, How, Prepared, Staged, Staging, Written};
 pub use live::{
     Cause, Deed, Live, LiveCounters, LiveError, LiveFault, Progress, ReloadDeed, Restored, Tended,
@@ -57,7 +57,7 @@ pub use live::{
 pub use reload::{Attempt, Pace, Reload};
 pub use socket::{
     Answers, CommandLine, Expected, Identity, InvalidAddress, InvalidCommandLine, InvalidRevision, Judged,
-    Level, Limits, Master, MasterError, MasterReload, Order, Outcome, Pattern, Process, Processes, Reply,
-    Revision, Seen, Socket, SocketAddress, SocketError, SocketFault, Sockets, Survey, Unverified, Verdict,
-    Verified, Worker, verify,
+    Level, Limits, Master, MasterError, MasterFault, MasterReload, Order, Outcome, Pattern, Process,
+    Processes, Reply, Revision, Seen, Socket, SocketAddress, SocketError, SocketFault, Sockets, Survey,
+    Unverified, Verdict, Verified, Worker, verify,
 };

@@ -5,34 +5,63 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    command::{Command, Output},
-    error::{CommandError, InvalidPace},
+    command::{self, Command, Output},
+    error::{InvalidPace, ReloadError},
+    socket::{Master, MasterError},
 };
 
-/// The command that makes HAProxy load its file: status 0 means that it did.
+/// What makes HAProxy load its file: a command, or the socket of its master.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Reload {
-    /// What to run.
-    pub command: Command,
-    /// How long it may run before it is killed and counts as failed.
-    pub deadline: Duration,
+    way: Way,
+    deadline: Duration,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    Command(Command),
+    Master(Master),
 }
 
 impl Reload {
-    /// A reload by `command`, killed after `deadline`.
+    /// A reload by `command`, killed after `deadline`: status 0 means that HAProxy was reloaded.
     pub fn new(command: Command, deadline: Duration) -> Self {
-        Self { command, deadline }
+        Self { way: Way::Command(command), deadline }
     }
 
-    /// Reloads once. What the command prints is logged: at `debug` when it succeeds, at `warn` when not.
+    /// A reload by HAProxy's `master`, given up after `deadline`. See [`Master::reload`].
+    pub fn by_master(master: Master, deadline: Duration) -> Self {
+        Self { way: Way::Master(master), deadline }
+    }
+
+    /// Reloads once, and returns how long it took. What the command prints, or the master says, is logged: at `debug` when it
+    /// succeeds, at `warn` when not.
+    ///
+    /// # Errors
+    /// The command can't be started, fails or outlives the deadline; the master can't be asked, refuses the configuration or
+    /// does not say in time what came of it.
     ///
     /// # Cancel safety
-    /// Dropping the future kills the command; whether HAProxy has reloaded is then unknown: reload again.
-    pub async fn run(&self) -> Result<Output, CommandError> {
-        let result = self.command.run_with(self.deadline, &[]).await;
-        Output::log("reload", &result);
-        result
+    /// Dropping the future kills the command, or closes the connection; whether HAProxy has reloaded is then unknown: reload
+    /// again.
+    pub async fn run(&self) -> Result<Duration, ReloadError> {
+        match &self.way {
+            Way::Command(command) => {
+                let result = command.run_with(self.deadline, &[]).await;
+                Output::log("reload", &result);
+                Ok(result?.took())
+            }
+            Way::Master(master) => {
+                let result = master.reload(self.deadline).await;
+                let said = match &result {
+                    Ok(reload) => reload.message.as_deref(),
+                    Err(MasterError::Refused { message }) => message.as_deref(),
+                    Err(_) => None,
+                };
+                command::log_lines("reload", said.unwrap_or_default(), result.is_err());
+                Ok(result?.took)
+            }
+        }
     }
 }
 

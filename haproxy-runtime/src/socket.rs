@@ -25,7 +25,7 @@ pub use self::{
     error::{Outcome, SocketError, SocketFault},
     judge::{Expected, Judged, Order, Pattern, Verdict},
     list::{Sockets, Survey},
-    master::{Master, MasterError, MasterReload},
+    master::{Master, MasterError, MasterFault, MasterReload},
     process::{Identity, InvalidRevision, Level, Process, Revision},
     process_list::{Processes, Worker},
     reply::Reply,

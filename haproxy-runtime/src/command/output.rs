@@ -51,8 +51,6 @@ impl Output {
     /// One event a line: `debug` for a success, `warn` for a failure, with the same bounds for both.
     pub(crate) fn log(command: &'static str, result: &Result<Self, CommandError>) {
         let Some(output) = result.as_ref().map_or_else(CommandError::output, Some) else { return };
-        let lines = output.last_lines(LOGGED_LINES);
-        let failed = result.is_err();
         if output.discarded > 0 {
             tracing::debug!(
                 command,
@@ -60,29 +58,38 @@ impl Output {
                 "the command printed a lot; its end was kept"
             );
         }
-        for line in lines {
-            if failed {
-                tracing::warn!(command, line, "the command printed");
-            } else {
-                tracing::debug!(command, line, "the command printed");
-            }
-        }
+        log_lines(command, &output.text, result.is_err());
     }
 
-    /// The last `count` lines that are not blank, escaped and cut.
     fn last_lines(&self, count: usize) -> Vec<String> {
-        let mut lines: Vec<_> = self
-            .text
-            .lines()
-            .rev()
-            .map(str::trim_end)
-            .filter(|line| !line.is_empty())
-            .take(count)
-            .map(escaped)
-            .collect();
-        lines.reverse();
-        lines
+        last_lines(&self.text, count)
     }
+}
+
+/// Logs the last lines that `command` has printed or was answered, escaped and cut: one event a line, `debug` for a success,
+/// `warn` for a failure.
+pub(crate) fn log_lines(command: &'static str, text: &str, failed: bool) {
+    for line in last_lines(text, LOGGED_LINES) {
+        if failed {
+            tracing::warn!(command, line, "the command printed");
+        } else {
+            tracing::debug!(command, line, "the command printed");
+        }
+    }
+}
+
+/// The last `count` lines that are not blank, escaped and cut.
+fn last_lines(text: &str, count: usize) -> Vec<String> {
+    let mut lines: Vec<_> = text
+        .lines()
+        .rev()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .take(count)
+        .map(escaped)
+        .collect();
+    lines.reverse();
+    lines
 }
 
 /// One line without anything that moves a terminal's cursor, hides text or reorders it.

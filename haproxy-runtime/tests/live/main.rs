@@ -12,6 +12,7 @@ mod fake;
 #[allow(dead_code, reason = "shared with other tests, each of which needs some of it")]
 #[path = "../socket/haproxy.rs"]
 mod haproxy;
+mod master;
 mod reload;
 mod repair;
 mod seam;

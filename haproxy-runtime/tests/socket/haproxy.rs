@@ -21,6 +21,7 @@ pub(crate) struct Haproxy {
     directory: TempDir,
     child: Child,
     guard: Child,
+    flags: &'static [&'static str],
 }
 
 impl Haproxy {
@@ -37,7 +38,7 @@ impl Haproxy {
         haproxy
     }
 
-    async fn start(config: &str, flags: &[&str]) -> Self {
+    async fn start(config: &str, flags: &'static [&'static str]) -> Self {
         let directory = tempfile::Builder::new().prefix("haproxy-").tempdir().unwrap();
         // Leads the group, keeps its number from being used again, and kills it when this process's end of the pipe closes.
         let guard = Command::new("/bin/sh")
@@ -50,7 +51,7 @@ impl Haproxy {
             .unwrap();
         std::fs::write(directory.path().join("haproxy.cfg"), config).unwrap();
         let child = spawn(directory.path(), &guard, flags);
-        let mut haproxy = Self { directory, child, guard };
+        let mut haproxy = Self { directory, child, guard, flags };
         haproxy.answers().await;
         haproxy
     }
@@ -69,7 +70,7 @@ impl Haproxy {
     /// Kills it and starts it anew.
     pub(crate) async fn restart(&mut self) {
         self.kill();
-        self.child = spawn(self.directory.path(), &self.guard, &[]);
+        self.child = spawn(self.directory.path(), &self.guard, self.flags);
         self.answers().await;
     }
 

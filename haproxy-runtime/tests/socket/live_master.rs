@@ -58,8 +58,9 @@ async fn live_a_refused_reload_leaves_the_worker_and_says_why() {
     assert_eq!(haproxy.master().processes().await.unwrap().failed, 1);
 
     haproxy.configure(&config("r3", ""));
-    let reload = haproxy.master().reload(DEADLINE).await.unwrap();
-    assert_eq!((reload.processes.reloads, reload.processes.failed), (2, 0));
+    haproxy.master().reload(DEADLINE).await.unwrap();
+    let processes = haproxy.master().processes().await.unwrap();
+    assert_eq!((processes.reloads, processes.failed), (2, 0));
     verify(&haproxy.socket(), &revision("r3"), Some(before), DEADLINE).await.unwrap();
 }
 
@@ -70,9 +71,9 @@ async fn live_an_old_worker_stays_for_its_connections_and_is_listed() {
     let before = identity(&haproxy.socket()).await;
     let connection = connect(&haproxy).await.unwrap();
     haproxy.configure(&config("r2", &server(server_there.port)));
-    let reload = haproxy.master().reload(DEADLINE).await.unwrap();
-    let old: Vec<_> =
-        reload.processes.old_workers.iter().map(|worker| (worker.pid, worker.reloads)).collect();
+    haproxy.master().reload(DEADLINE).await.unwrap();
+    let processes = haproxy.master().processes().await.unwrap();
+    let old: Vec<_> = processes.old_workers.iter().map(|worker| (worker.pid, worker.reloads)).collect();
     assert_eq!(old, [(before.pid, 1)]);
     verify(&haproxy.socket(), &revision("r2"), Some(before), DEADLINE).await.unwrap();
     let aged = until("the old worker to age", async || {

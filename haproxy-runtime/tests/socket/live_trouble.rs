@@ -89,6 +89,6 @@ async fn live_the_masters_socket_and_the_workers_are_not_mixed_up() {
     let error = haproxy.socket_at("master.sock").process().await.unwrap_err();
     assert!(matches!(error.fault(), SocketFault::Master), "{error:?}");
     let worker = haproxy_runtime::Master::new(haproxy.socket().address().clone());
-    assert!(matches!(worker.processes().await, Err(MasterError::NotMaster { .. })));
-    assert!(matches!(worker.reload(Duration::from_secs(5)).await, Err(MasterError::NotMaster { .. })));
+    assert!(matches!(worker.processes().await, Err(MasterError::Worker { .. })));
+    assert!(matches!(worker.reload(Duration::from_secs(5)).await, Err(MasterError::Worker { .. })));
 }
