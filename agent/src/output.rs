@@ -49,6 +49,9 @@ pub struct OutputStatus {
     pub error: Option<String>,
     /// Writes, reloads and failures since the start.
     pub counters: Counters,
+    /// The servers, as `BACKEND/SERVER`, that somebody else has added to our backends and that are let be: `foreign_servers:
+    /// report`. HAProxy is looked at at the start and once a minute.
+    pub foreign_servers: Vec<String>,
     /// What was done over HAProxy's socket since the start; `None`: none is used.
     pub live: Option<LiveCounters>,
 }
@@ -62,7 +65,8 @@ impl Output {
             (Some(socket), Some(file)) => {
                 let mut live = Live::new(file.clone(), socket.sockets.clone(), output.pace)
                     .with_drain_timeout(socket.drain_timeout)
-                    .with_init_state(socket.init_state);
+                    .with_init_state(socket.init_state)
+                    .with_strangers(socket.strangers);
                 if let Some(check) = &output.check {
                     live = live.with_check(check.clone());
                 }
@@ -136,6 +140,7 @@ impl Output {
     pub(crate) async fn reconcile(&mut self) {
         if let Way::Commands(live) = &mut self.way
             && let Some(deed) = live.reconcile().await
+            && !deed.is_nothing()
         {
             warn!("somebody else has changed what HAProxy runs: {deed}");
         }
@@ -172,6 +177,16 @@ impl Output {
             Way::Commands(live) => {
                 let counters = live.counters();
                 (status.counters, status.live) = (counters.applier, Some(counters));
+                let foreign: Vec<String> = live.strangers().iter().map(ToString::to_string).collect();
+                if !foreign.is_empty() && foreign != status.foreign_servers {
+                    let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+                    warn!(
+                        count = foreign.len(),
+                        servers = named,
+                        "somebody else has added servers to our backends; letting them be, as `foreign_servers` has it"
+                    );
+                }
+                status.foreign_servers = foreign;
             }
         }
         match result {

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
     Document, Renderer,
-    plan::{InitState, Leaving, Plan, Strangers},
+    plan::{InitState, Leaving, Plan, Stranger, Strangers},
 };
 use tokio::time::Instant;
 
@@ -81,6 +81,8 @@ pub struct Live {
     renderer: Renderer,
     init_state: InitState,
     strangers: Strangers,
+    /// Servers by somebody else that were let be.
+    found: Vec<Stranger>,
     drain_timeout: Duration,
     verify_within: Duration,
     /// What is known to run. Taken out while commands are sent: a future that is dropped leaves nothing that may be wrong.
@@ -108,6 +110,7 @@ impl Live {
             renderer: Renderer::default(),
             init_state: InitState::default(),
             strangers: Strangers::default(),
+            found: Vec::new(),
             drain_timeout: Duration::from_mins(5),
             verify_within: Duration::from_secs(10),
             known: None,
@@ -246,6 +249,12 @@ impl Live {
     /// The process that is known to run what the file says; `None` before the first apply, and where it can't be told.
     pub fn process(&self) -> Option<Identity> {
         self.known.as_ref().map(|known| known.identity)
+    }
+
+    /// The servers by somebody else that were let be, as HAProxy was last looked at: at the first apply, and by
+    /// [`reconcile`](Self::reconcile).
+    pub fn strangers(&self) -> &[Stranger] {
+        &self.found
     }
 
     /// What was done so far.

@@ -3,7 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use haproxy_render::{Line, Section as Extra, ServerId};
-use haproxy_runtime::{Check, Command, ConfigFile, InvalidPace, Pace, Reload, Staging};
+use haproxy_runtime::{
+    Check, Command, ConfigFile, InvalidPace, Master, Pace, Reload, SocketAddress, Staging,
+};
 
 use super::{
     Problem, Section,
@@ -40,8 +42,8 @@ pub(crate) struct Output {
     pub(crate) socket: Option<Socket>,
 }
 
-/// How long a reload or check command may take, unless said otherwise.
-const COMMAND_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a reload or a check may take, unless said otherwise.
+const DEADLINE: Duration = Duration::from_secs(30);
 /// Synapse's `restart_interval`, in seconds.
 const RESTART_INTERVAL: f64 = 2.0;
 
@@ -56,7 +58,7 @@ impl Haproxy {
         let shared_frontend = raw.shared_frontend.as_deref().map(|lines| list("shared_frontend", lines));
         let extra_sections = extra_sections(section, &raw, problems, warnings);
         let socket = socket::read(section, &raw, &mut global, problems, warnings);
-        let output = output(section, &raw, socket, problems);
+        let output = output(section, &raw, socket, problems, warnings);
         without_effect(section, &raw, warnings);
         let max_server_id = raw.max_server_id.map_or(Ok(ServerId::DEFAULT_MAX), ServerId::new);
         let max_server_id = max_server_id
@@ -125,16 +127,19 @@ fn output(
     raw: &raw::Haproxy,
     socket: Option<Socket>,
     problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
 ) -> Option<Output> {
     let before = problems.len();
-    for (switch, on, default, keys) in [
+    for (switch, on, default, any_of) in [
         ("do_writes", raw.do_writes, " (the default)", &["config_file_path"][..]),
-        ("do_reloads", raw.do_reloads, " (the default)", &["reload_command"]),
-        ("do_checks", raw.do_checks, "", &["check_command", "candidate_config_file_path"]),
+        ("do_reloads", raw.do_reloads, " (the default)", &["reload_command", "master_socket_path"]),
+        ("do_checks", raw.do_checks, "", &["check_command"]),
+        ("do_checks", raw.do_checks, "", &["candidate_config_file_path"]),
     ] {
-        let default = if section.has(switch) { "" } else { default };
-        for key in keys.iter().filter(|key| on && !section.has(key)) {
-            let message = format!("missing key `{key}`: it is required while `{switch}` is true{default}");
+        if on && !any_of.iter().any(|key| section.has(key)) {
+            let default = if section.has(switch) { "" } else { default };
+            let keys = any_of.join("` or `");
+            let message = format!("missing key `{keys}`: it is required while `{switch}` is true{default}");
             problems.push(section.problem(message));
         }
     }
@@ -151,27 +156,10 @@ fn output(
     let file = file
         .transpose()
         .map_err(|error| problems.push(section.problem_at("config_file_path", chain(&error))));
-    let mut command =
-        |key: &str, deadline_key: &str, command: Option<&raw::Command>, deadline: Option<f64>| {
-            let deadline = deadline
-                .map_or(Some(COMMAND_DEADLINE), |deadline| seconds(deadline).filter(|d| !d.is_zero()));
-            if deadline.is_none() {
-                problems.push(section.problem_at(deadline_key, "expected seconds, more than 0"));
-            }
-            let command = match command? {
-                raw::Command::Shell(line) => Command::shell(line.clone()),
-                raw::Command::Program(words) => Command::argv(words.iter().cloned()),
-            };
-            let command =
-                command.map_err(|error| problems.push(section.problem_at(key, error.to_string()))).ok()?;
-            Some((command, deadline?))
-        };
-    let check = command("check_command", "check_timeout", raw.check_command.as_ref(), raw.check_timeout)
-        .filter(|_| raw.do_checks)
-        .map(|(command, deadline)| Check::new(command, deadline));
-    let reload = command("reload_command", "reload_timeout", raw.reload_command.as_ref(), raw.reload_timeout)
-        .filter(|_| raw.do_reloads)
-        .map(|(command, deadline)| Reload::new(command, deadline));
+    let deadline_of_check = deadline(section, "check_timeout", raw.check_timeout, problems);
+    let check = command(section, "check_command", raw.check_command.as_ref(), problems);
+    let check = check.filter(|_| raw.do_checks).map(|command| Check::new(command, deadline_of_check));
+    let reload = reload(section, raw, socket.as_ref(), problems, warnings).filter(|_| raw.do_reloads);
 
     let interval = seconds(raw.restart_interval.unwrap_or(RESTART_INTERVAL));
     if interval.is_none() {
@@ -191,6 +179,57 @@ fn output(
     Some(Output { file: file.ok()?, check, reload, pace: pace.ok()?, socket })
 }
 
+/// What reloads HAProxy, if anything is said about it.
+fn reload(
+    section: &Section,
+    raw: &raw::Haproxy,
+    socket: Option<&Socket>,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) -> Option<Reload> {
+    let deadline = deadline(section, "reload_timeout", raw.reload_timeout, problems);
+    let command = command(section, "reload_command", raw.reload_command.as_ref(), problems);
+    let Some(text) = &raw.master_socket_path else {
+        return command.map(|command| Reload::new(command, deadline));
+    };
+    let mut problem = |message: String| problems.push(section.problem_at("master_socket_path", message));
+    let address = SocketAddress::parse(text).map_err(|error| problem(error.to_string())).ok()?;
+    if socket.is_some_and(|socket| socket.sockets.iter().any(|worker| *worker.address() == address)) {
+        problem(
+            "this is the socket of a worker, which can't reload: give the one that HAProxy is started with (`haproxy -W -S`)"
+                .to_owned(),
+        );
+    }
+    // One configuration may serve this program and Synapse, which knows the command alone and requires it.
+    if raw.do_reloads && raw.reload_command.is_some() {
+        let message = "is not run: HAProxy is reloaded through the socket at `master_socket_path`";
+        warnings.push(section.problem_at("reload_command", message));
+    }
+    Some(Reload::by_master(Master::new(address), deadline))
+}
+
+fn command(
+    section: &Section,
+    key: &str,
+    raw: Option<&raw::Command>,
+    problems: &mut Vec<Problem>,
+) -> Option<Command> {
+    let command = match raw? {
+        raw::Command::Shell(line) => Command::shell(line.clone()),
+        raw::Command::Program(words) => Command::argv(words.iter().cloned()),
+    };
+    command.map_err(|error| problems.push(section.problem_at(key, error.to_string()))).ok()
+}
+
+/// How long a command or the master may take.
+fn deadline(section: &Section, key: &str, raw: Option<f64>, problems: &mut Vec<Problem>) -> Duration {
+    let deadline = raw.map_or(Some(DEADLINE), |raw| seconds(raw).filter(|deadline| !deadline.is_zero()));
+    deadline.unwrap_or_else(|| {
+        problems.push(section.problem_at(key, "expected seconds, more than 0"));
+        DEADLINE
+    })
+}
+
 /// Names the keys that Synapse acts on and this version does not.
 fn without_effect(section: &Section, raw: &raw::Haproxy, warnings: &mut Vec<Problem>) {
     let mut note = |key: &str, given: bool, instead: &str| {
@@ -201,4 +240,61 @@ fn without_effect(section: &Section, raw: &raw::Haproxy, warnings: &mut Vec<Prob
     let file = "ids and the servers last known are read back from the configuration file itself";
     note("state_file_path", raw.state_file_path.is_some(), file);
     note("state_file_ttl", raw.state_file_ttl.is_some(), file);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Registry};
+
+    /// The way to reload in words, and the warnings; `Err` are the mistakes.
+    fn read(more: &str) -> Result<(String, Vec<String>), Vec<String>> {
+        let text = format!(
+            "services: {{}}\nhaproxy:\n  config_file_path: /etc/h.cfg\n  global: []\n  defaults: []\n{more}"
+        );
+        let said = |report: &crate::config::Report| {
+            report.problems().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
+        };
+        let config = Config::parse(&text, None, &Registry::builtin()).map_err(|report| said(&report))?;
+        Ok((format!("{:?}", config.haproxy.output.reload), said(config.warnings())))
+    }
+
+    #[test]
+    fn a_master_reloads_instead_of_a_command() {
+        for path in ["/run/master.sock", "unix@/run/master.sock", "127.0.0.1:9999"] {
+            let (reload, warnings) =
+                read(&format!("  master_socket_path: '{path}'\n  reload_timeout: 7\n")).unwrap();
+            assert!(reload.contains("Master") && reload.contains("deadline: 7s"), "{reload}");
+            assert_eq!(warnings, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_command_beside_a_master_is_warned_of() {
+        let both = "  master_socket_path: /run/master.sock\n  reload_command: 'true'\n";
+        let (reload, warnings) = read(both).unwrap();
+        assert!(reload.contains("Master"), "{reload}");
+        assert_eq!(warnings, ["is not run: HAProxy is reloaded through the socket at `master_socket_path`"]);
+        let (reload, warnings) = read(&format!("{both}  do_reloads: false\n")).unwrap();
+        assert_eq!((reload.as_str(), warnings.len()), ("None", 0));
+    }
+
+    #[test]
+    fn reloads_need_a_command_or_a_master() {
+        let message =
+            "missing key `reload_command` or `master_socket_path`: it is required while `do_reloads` is true";
+        assert_eq!(read("").unwrap_err(), [format!("{message} (the default)")]);
+        assert_eq!(read("  do_reloads: true\n").unwrap_err(), [message]);
+        assert_eq!(read("  do_reloads: false\n").unwrap().0, "None");
+    }
+
+    #[test]
+    fn what_is_no_masters_socket_is_a_problem() {
+        let problem = |more: &str| read(more).unwrap_err()[0].clone();
+        assert!(problem("  master_socket_path: 'localhost:1'\n").contains("neither a path"));
+        assert!(problem("  master_socket_path: ''\n").contains("is empty"));
+        let same = "  socket_file_path: /run/h.sock\n  master_socket_path: unix@/run/h.sock\n";
+        assert!(problem(same).starts_with("this is the socket of a worker"));
+        let timeout = "  master_socket_path: /run/m.sock\n  reload_timeout: 0\n";
+        assert_eq!(problem(timeout), "expected seconds, more than 0");
+    }
 }

@@ -93,15 +93,21 @@ pub(crate) struct Haproxy {
     /// Ours: how servers with health checks begin.
     #[serde(default)]
     pub(crate) init_state: Option<String>,
+    /// Ours: what becomes of servers that somebody else adds to our backends.
+    #[serde(default)]
+    pub(crate) foreign_servers: Option<String>,
     #[serde(default)]
     pub(crate) config_file_path: Option<String>,
     #[serde(default)]
     pub(crate) candidate_config_file_path: Option<String>,
     #[serde(default)]
     pub(crate) reload_command: Option<Command>,
+    /// Ours: HAProxy's master, which reloads instead of a command.
+    #[serde(default)]
+    pub(crate) master_socket_path: Option<String>,
     #[serde(default)]
     pub(crate) check_command: Option<Command>,
-    /// Ours: how long the reload command may take, in seconds.
+    /// Ours: how long a reload may take, in seconds.
     #[serde(default)]
     pub(crate) reload_timeout: Option<f64>,
     /// Ours: how long the check command may take, in seconds.

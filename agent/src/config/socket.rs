@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use haproxy_render::{Line, plan::InitState};
+use haproxy_render::{
+    Line,
+    plan::{InitState, Strangers},
+};
 use haproxy_runtime::{Limits, SocketAddress, Sockets};
 
 use super::{Problem, Section, raw, seconds};
@@ -13,6 +16,7 @@ pub(crate) struct Socket {
     pub(crate) sockets: Sockets,
     pub(crate) drain_timeout: Duration,
     pub(crate) init_state: InitState,
+    pub(crate) strangers: Strangers,
 }
 
 /// How long connections to a server that has left may go on, unless said otherwise.
@@ -24,6 +28,7 @@ impl std::fmt::Debug for Socket {
         f.debug_struct("Socket")
             .field("drain_timeout", &self.drain_timeout)
             .field("init_state", &self.init_state)
+            .field("strangers", &self.strangers)
             .finish_non_exhaustive()
     }
 }
@@ -46,6 +51,15 @@ pub(super) fn read(
         Some(other) => {
             let message = format!("expected `up` or `fully-down`, not {other:?}");
             problems.push(section.problem_at("init_state", message));
+            None
+        }
+    };
+    let strangers = match raw.foreign_servers.as_deref() {
+        None | Some("remove") => Some(Strangers::Remove),
+        Some("report") => Some(Strangers::Report),
+        Some(other) => {
+            let message = format!("expected `remove` or `report`, not {other:?}");
+            problems.push(section.problem_at("foreign_servers", message));
             None
         }
     };
@@ -99,7 +113,8 @@ pub(super) fn read(
             "the `stats socket` line has not `level admin`: every change of a service's servers is a reload";
         warnings.push(section.problem_at("global", message));
     }
-    Some(Socket { sockets, drain_timeout: drain_timeout?, init_state: init_state? })
+    let (drain_timeout, init_state, strangers) = (drain_timeout?, init_state?, strangers?);
+    Some(Socket { sockets, drain_timeout, init_state, strangers })
 }
 
 /// The line that makes HAProxy listen where it is looked for.
@@ -132,6 +147,7 @@ impl StatsSocket {
 #[cfg(test)]
 mod tests {
     use discovery_core::Catalog;
+    use haproxy_render::plan::Strangers;
 
     use crate::{Config, Registry};
 
@@ -205,6 +221,20 @@ mod tests {
         assert_eq!(problem("  drain_timeout: -1\n"), "expected seconds, 0 or more");
         assert_eq!(problem("  init_state: down\n"), "expected `up` or `fully-down`, not \"down\"");
         assert!(problem("  socket_file_path: 'localhost:1'\n").contains("neither a path"));
-        assert!(config("  global: []\n  drain_timeout: 0\n  init_state: fully-down\n").is_ok());
+        assert_eq!(problem("  foreign_servers: keep\n"), "expected `remove` or `report`, not \"keep\"");
+        let all = "  drain_timeout: 0\n  init_state: fully-down\n  foreign_servers: remove\n";
+        assert!(config(&format!("  global: []\n{all}")).is_ok());
+    }
+
+    #[test]
+    fn servers_by_somebody_else_are_removed_unless_they_are_only_to_be_reported() {
+        for (more, expected) in [
+            ("", Strangers::Remove),
+            ("  foreign_servers: remove\n", Strangers::Remove),
+            ("  foreign_servers: report\n", Strangers::Report),
+        ] {
+            let config = config(&format!("  global: []\n  socket_file_path: /run/h.sock\n{more}")).unwrap();
+            assert_eq!(config.haproxy.output.socket.unwrap().strangers, expected, "{more:?}");
+        }
     }
 }

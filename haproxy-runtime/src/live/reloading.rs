@@ -149,6 +149,7 @@ impl Live {
 
     fn reached(&mut self, known: Option<Known>) {
         self.doubted = None;
+        self.found.clear();
         match known {
             Some(known) => self.keep(known),
             None => self.known = None,

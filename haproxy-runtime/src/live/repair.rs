@@ -58,6 +58,7 @@ impl Live {
     /// Commands do not help. What a reload has not helped either is let be, with a warning.
     pub(super) async fn mend(&mut self, known: &mut Known, deed: &mut Deed) -> Result<(), Cause> {
         let repair = self.inspect_twice(known).await?;
+        self.found.clone_from(&repair.strangers);
         deed.strangers = repair.strangers;
         known.leaving = repair.leaving;
         let commands = match repair.plan {
