@@ -18,4 +18,5 @@ mod repair;
 mod seam;
 mod site;
 mod start;
+mod stranger;
 mod trouble;

@@ -1,0 +1,114 @@
+//! Servers that somebody else adds.
+
+use haproxy_render::{Document, Section, plan::Strangers};
+use haproxy_runtime::{CommandLine, Live};
+
+use crate::site::{By, Echo, Site, changed, document, line, server};
+
+/// A service, and two sections of the operator's own.
+fn with_own_sections(a: &Echo) -> Document {
+    let mut document = document(vec![server("a", a.port, 1, "")]);
+    for (title, lines) in [
+        ("backend own", &["balance roundrobin", "server x 127.0.0.1:1"][..]),
+        ("listen alone", &["bind unix@alone.sock", "balance roundrobin", "server x 127.0.0.1:1"]),
+    ] {
+        let lines = lines.iter().map(|text| line(text)).collect();
+        document.extra_sections.push(Section::new(line(title), lines));
+    }
+    document
+}
+
+/// Adds a server by hand to each section.
+async fn add(site: &Site) {
+    let replies = site
+        .tell(&[
+            "add server web/c 127.0.0.1:1 id 50",
+            "add server own/c 127.0.0.1:1 id 50",
+            "add server alone/c 127.0.0.1:1 id 50",
+            "enable server own/c",
+        ])
+        .await;
+    assert!(replies[..3].iter().all(|reply| reply.ends_with("New server registered.")), "{replies:?}");
+}
+
+/// `BACKEND/SERVER MAINTENANCE` of all servers, sorted.
+async fn servers(site: &Site) -> Vec<String> {
+    let mut found = Vec::new();
+    let each = |_, row: &str| {
+        let words: Vec<&str> = row.split(' ').collect();
+        if let (Some(backend), Some(name), Some(Ok(state))) =
+            (words.get(1), words.get(3), words.get(6).map(|state| state.parse::<u32>()))
+        {
+            found.push(format!("{backend}/{name} {}", state & 1));
+        }
+    };
+    site.haproxy.socket().read(&[CommandLine::servers_state()], each).await.unwrap();
+    found.sort();
+    found
+}
+
+async fn until_gone(live: &mut Live) {
+    while live.due().is_some() {
+        live.tend().await;
+    }
+}
+
+#[tokio::test]
+async fn live_a_server_by_somebody_else_is_removed_from_our_backends_alone() {
+    let a = Echo::start(b'a').await;
+    let first = with_own_sections(&a);
+    let site = Site::start(&first, By::Nothing).await;
+    let mut live = site.live();
+    changed(&mut live, &first).await;
+    add(&site).await;
+
+    let deed = live.reconcile().await.unwrap();
+    assert_eq!(deed.repaired.len(), 1, "{deed}");
+    until_gone(&mut live).await;
+    let left = ["alone/c 1", "alone/x 0", "own/c 0", "own/x 0", "web/a 0"];
+    assert_eq!(servers(&site).await, left);
+    assert_eq!((live.reconcile().await, live.strangers()), (None, &[][..]));
+    assert_eq!((servers(&site).await, site.reloads()), (left.map(str::to_owned).to_vec(), 0));
+}
+
+#[tokio::test]
+async fn live_a_server_by_somebody_else_is_reported_until_it_goes_and_our_backends_alone_are_looked_at() {
+    let a = Echo::start(b'a').await;
+    let first = with_own_sections(&a);
+    let site = Site::start(&first, By::Master).await;
+    let mut live = site.live().with_strangers(Strangers::Report);
+    changed(&mut live, &first).await;
+    add(&site).await;
+
+    let all = ["alone/c 1", "alone/x 0", "own/c 0", "own/x 0", "web/a 0", "web/c 1"];
+    let named = |live: &Live| live.strangers().iter().map(ToString::to_string).collect::<Vec<_>>();
+    for _ in 0..2 {
+        let deed = live.reconcile().await.unwrap();
+        assert!(deed.is_nothing(), "{deed}");
+        assert_eq!(
+            (named(&live), servers(&site).await),
+            (vec!["web/c".to_owned()], all.map(str::to_owned).to_vec())
+        );
+    }
+    // A change of ours lets it be, too.
+    let mut second = first.clone();
+    second.services = document(vec![server("a", a.port, 1, "weight 7")]).services;
+    assert!(changed(&mut live, &second).await.reloaded.is_none());
+    assert_eq!(servers(&site).await, all);
+
+    // Whoever starts anew finds it at once.
+    drop(live);
+    let mut live = site.live().with_strangers(Strangers::Report);
+    live.apply(&second).await.unwrap();
+    assert_eq!(named(&live), ["web/c"]);
+
+    site.tell(&["del server web/c"]).await;
+    assert_eq!((live.reconcile().await, named(&live)), (None, vec![]));
+
+    site.tell(&["add server web/c 127.0.0.1:1 id 50"]).await;
+    assert!(live.reconcile().await.is_some());
+    let mut third = second.clone();
+    third.extra_sections.push(Section::new(line("backend more"), vec![]));
+    assert!(changed(&mut live, &third).await.reloaded.is_some());
+    assert_eq!(named(&live), Vec::<String>::new(), "a reload takes it away");
+}
