@@ -9,6 +9,7 @@ mod drain;
 #[allow(dead_code, reason = "shared with other tests, each of which needs some of it")]
 #[path = "../socket/fake.rs"]
 mod fake;
+mod fault;
 #[allow(dead_code, reason = "shared with other tests, each of which needs some of it")]
 #[path = "../socket/haproxy.rs"]
 mod haproxy;
