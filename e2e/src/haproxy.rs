@@ -52,7 +52,7 @@ impl Haproxy {
     }
 
     async fn start_in(dir: Dir, config: PathBuf) -> Self {
-        let master = Master::new(dir.join("master.sock"));
+        let master = Master::new(&dir.join("master.sock"));
         let mut haproxy = Self { dir, config, master, process: None };
         let mut failure = String::new();
         for _ in 0..ATTEMPTS {
@@ -136,15 +136,12 @@ impl Haproxy {
     /// # Errors
     /// HAProxy did not take the configuration: the old worker goes on. Up to 2.6 the reason is in its log only.
     pub async fn reload(&self) -> Result<(), ReloadError> {
-        self.master.reload().await.map(drop)
+        self.master.reload().await
     }
 
     /// Master, worker and reloads now, waiting for a reload's end if need be.
     pub async fn processes(&self) -> Processes {
-        self.master
-            .wait_processes(|_| true)
-            .await
-            .unwrap_or_else(|error| panic!("asking HAProxy's master: {error}"))
+        self.master.wait_processes().await.unwrap_or_else(|error| panic!("asking HAProxy's master: {error}"))
     }
 
     /// Reloads since the start, by whatever means, those that failed included.
