@@ -230,7 +230,7 @@ impl Output {
 
     async fn carry_out(&mut self, document: &Document) -> Result<Done, AgentError> {
         Ok(match &mut self.way {
-            Way::Reloads { applier, renderer } => match applier.apply(&renderer.render(document)).await? {
+            Way::Reloads { applier, renderer } => match applier.apply(renderer.pieces(document)).await? {
                 Applied::Deferred { until } => Done::Until(until, None),
                 Applied::Changed(change) => Done::This(change.to_string()),
                 _ => Done::Nothing,

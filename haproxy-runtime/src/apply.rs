@@ -2,14 +2,14 @@
 
 mod part;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
 use crate::{
     check::Check,
     error::{ApplyError, CommandError, WriteError},
-    file::{ConfigFile, How, Prepared, Staged, Written},
+    file::{ConfigFile, How, Prepared, Staged, Text, Written},
     reload::{Attempt, Pace, Reload},
 };
 
@@ -115,9 +115,9 @@ pub struct Applier {
     reload_attempts: u32,
     last: Option<Attempt>,
     /// The text that failed last. Another one does not pay for its failures.
-    failed: Option<Arc<[u8]>>,
+    failed: Option<Text>,
     /// Without a file: the text that HAProxy was last told of.
-    told: Option<Arc<[u8]>>,
+    told: Option<Text>,
     counters: Counters,
 }
 
@@ -184,8 +184,8 @@ impl Applier {
     /// # Cancel safety
     /// Dropping the future kills a check or a reload that runs; a write that has begun is finished. No reload is
     /// forgotten. The attempt does not count for the pace.
-    pub async fn apply(&mut self, text: &str) -> Result<Applied, ApplyError> {
-        let text: Arc<[u8]> = text.as_bytes().into();
+    pub async fn apply(&mut self, text: impl Into<Text>) -> Result<Applied, ApplyError> {
+        let text = text.into();
         if self.failed.as_ref() == Some(&text)
             && let Some(until) = self.ready_at(Instant::now())
         {
@@ -240,12 +240,12 @@ impl Applier {
         self.counters
     }
 
-    async fn change(&mut self, text: &Arc<[u8]>) -> Result<Applied, ApplyError> {
+    async fn change(&mut self, text: &Text) -> Result<Applied, ApplyError> {
         if !self.prepared {
             self.prepare().await?;
         }
         let write_due = match &self.file {
-            Some(file) => !file.holds(Arc::clone(text)).await?,
+            Some(file) => !file.holds(text.clone()).await?,
             None => false,
         };
         let news = self.file.is_none() && self.reload.is_some() && self.told.as_ref() != Some(text);
@@ -270,15 +270,15 @@ impl Applier {
         }
         if news {
             self.pending = true;
-            self.told = Some(Arc::clone(text));
+            self.told = Some(text.clone());
         }
         change.reloaded = self.reload_if_due().await?;
         Ok(Applied::Changed(change))
     }
 
-    async fn write(&mut self, text: &Arc<[u8]>, change: &mut Change) -> Result<(), ApplyError> {
+    async fn write(&mut self, text: &Text, change: &mut Change) -> Result<(), ApplyError> {
         let Some(file) = &self.file else { return Ok(()) };
-        let staged = file.stage(Arc::clone(text)).await?;
+        let staged = file.stage(text.clone()).await?;
         let (staged, checked) = checked(self.check.as_ref(), staged, file).await?;
         change.checked = checked;
         hold(file).await;
@@ -322,7 +322,7 @@ impl Applier {
     }
 
     /// How often in a row `text` itself has failed.
-    fn failures_of(&self, text: &Arc<[u8]>) -> u32 {
+    fn failures_of(&self, text: &Text) -> u32 {
         match self.last {
             Some(last) if self.failed.as_ref() == Some(text) => last.failures,
             _ => 0,

@@ -1,7 +1,10 @@
 //! The configuration file: replaced in one step, or left as it was.
 
 mod disk;
+mod read;
 mod target;
+mod text;
+mod write;
 
 use std::{
     path::{Path, PathBuf},
@@ -15,6 +18,7 @@ use tokio::{
     time::Instant,
 };
 
+pub use self::text::Text;
 use self::{
     disk::{Disk, Put},
     target::Target,
@@ -146,7 +150,7 @@ impl ConfigFile {
     }
 
     /// Whether the live file holds exactly `text`; `false` when there is none.
-    pub async fn holds(&self, text: Arc<[u8]>) -> Result<bool, WriteError> {
+    pub async fn holds(&self, text: Text) -> Result<bool, WriteError> {
         self.blocking(move |disk| disk.holds(&text)).await
     }
 
@@ -159,7 +163,7 @@ impl ConfigFile {
     }
 
     /// Keeps `text` in the staging directory, as `<name of the live file>.last-good`, until another is kept.
-    pub(crate) async fn keep(&self, text: Arc<[u8]>) -> Result<(), WriteError> {
+    pub(crate) async fn keep(&self, text: Text) -> Result<(), WriteError> {
         self.blocking(move |disk| disk.keep(&text)).await
     }
 
@@ -177,7 +181,7 @@ impl ConfigFile {
     ///
     /// # Cancel safety
     /// Dropping the future removes the candidate, if need be as soon as the disk answers.
-    pub async fn stage(&self, text: Arc<[u8]>) -> Result<Staged, WriteError> {
+    pub async fn stage(&self, text: Text) -> Result<Staged, WriteError> {
         let disk = Arc::clone(&self.disk);
         let turn = Arc::clone(&self.turn).lock_owned().await;
         // The result is built on the blocking thread: if nobody waits for it any more, its drop cleans up there.
@@ -215,7 +219,7 @@ pub struct Staged {
     disk: Arc<Disk>,
     target: Target,
     candidate: Option<PathBuf>,
-    text: Arc<[u8]>,
+    text: Text,
     _turn: OwnedMutexGuard<()>,
 }
 

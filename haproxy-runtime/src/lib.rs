@@ -49,7 +49,7 @@ pub use apply::{Applied, Applier, Change, Counters, Reloaded};
 pub use check::Check;
 pub use command::{Command, Output};
 pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, ReloadError, Step, WriteError};
-pub use file::{ConfigFile, How, Prepared, Staged, Staging, Written};
+pub use file::{ConfigFile, How, Prepared, Staged, Staging, Text, Written};
 pub use live::{
     Cause, Deed, Live, LiveCounters, LiveError, LiveFault, Progress, ReloadDeed, Restored, Tended,
     Verification,

@@ -10,7 +10,7 @@ mod reloading;
 mod repair;
 mod tending;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use haproxy_render::{
     Document, Renderer,
@@ -28,7 +28,7 @@ use crate::{
     apply::Applier,
     check::Check,
     error::WriteError,
-    file::{ConfigFile, Prepared},
+    file::{ConfigFile, Prepared, Text},
     reload::{Pace, Reload},
     socket::{Identity, Sockets},
 };
@@ -268,7 +268,7 @@ impl Live {
         stamped
     }
 
-    fn text(&mut self, document: &Document) -> Arc<[u8]> {
-        self.renderer.render(document).into_bytes().into()
+    fn text(&mut self, document: &Document) -> Text {
+        self.renderer.pieces(document).into()
     }
 }

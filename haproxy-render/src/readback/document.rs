@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ReadBack;
 use crate::document::{Backend, Document, Service};
 use crate::plan::Revision;
-use crate::render::{own, render};
+use crate::render::{is_text_of, own};
 
 impl ReadBack {
     /// The document that renders to exactly `text`, if there is one that differs from `wanted` only in what its backends
@@ -33,7 +33,7 @@ impl ReadBack {
                 *service = Arc::new(before);
             }
         }
-        (render(&document) == text).then_some(document)
+        is_text_of(text, &document).then_some(document)
     }
 }
 
@@ -46,7 +46,7 @@ fn same_lines(read: &Backend, wanted: &Backend) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Frontend, Line, Name, Renderer, Server};
+    use crate::{Frontend, Line, Name, Renderer, Server, render};
 
     fn name(text: &str) -> Name {
         Name::parse(text).unwrap()

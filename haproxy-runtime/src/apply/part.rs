@@ -1,13 +1,11 @@
 //! The parts of applying, for who knows more than the text.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use super::{Applier, Attempt, hold};
 use crate::{
     error::{ApplyError, WriteError},
-    file::{ConfigFile, Written},
+    file::{ConfigFile, Text, Written},
 };
 
 impl Applier {
@@ -16,7 +14,7 @@ impl Applier {
     }
 
     /// When `text` may be reloaded; `None`: at once.
-    pub(crate) fn until(&self, text: &Arc<[u8]>, now: Instant) -> Option<Instant> {
+    pub(crate) fn until(&self, text: &Text, now: Instant) -> Option<Instant> {
         let last = self.last.map(|last| Attempt { failures: self.failures_of(text), ..last });
         let wait = self.pace.wait(last, now);
         (!wait.is_zero()).then(|| now + wait)
@@ -24,7 +22,7 @@ impl Applier {
 
     /// Makes `text` what the live file holds, without asking for more: unchecked, at any pace, and HAProxy is not told.
     /// `None` if it held that already.
-    pub(crate) async fn write_alone(&mut self, text: &Arc<[u8]>) -> Result<Option<Written>, ApplyError> {
+    pub(crate) async fn write_alone(&mut self, text: &Text) -> Result<Option<Written>, ApplyError> {
         let written = self.put(text).await.map_err(ApplyError::from);
         match &written {
             Ok(Some(_)) => self.counters.writes += 1,
@@ -34,15 +32,15 @@ impl Applier {
         written
     }
 
-    async fn put(&mut self, text: &Arc<[u8]>) -> Result<Option<Written>, WriteError> {
+    async fn put(&mut self, text: &Text) -> Result<Option<Written>, WriteError> {
         if !self.prepared {
             self.prepare().await?;
         }
         let Some(file) = &self.file else { return Ok(None) };
-        if file.holds(Arc::clone(text)).await? {
+        if file.holds(text.clone()).await? {
             return Ok(None);
         }
-        let staged = file.stage(Arc::clone(text)).await?;
+        let staged = file.stage(text.clone()).await?;
         hold(file).await;
         staged.commit().await.map(Some)
     }
@@ -80,15 +78,15 @@ impl Applier {
     }
 
     /// Counts the reload that seemed to succeed as one more failure of `text`, after `failures` in a row.
-    pub(crate) fn failed_after_all(&mut self, text: &Arc<[u8]>, failures: u32) {
+    pub(crate) fn failed_after_all(&mut self, text: &Text, failures: u32) {
         self.counters.reload_failures += 1;
-        self.failed = Some(Arc::clone(text));
+        self.failed = Some(text.clone());
         let failures = failures.saturating_add(1);
         self.last = Some(Attempt { ended: Instant::now(), failures, draw: fastrand::f64() });
     }
 
     /// How often in a row `text` itself has failed.
-    pub(crate) fn failures(&self, text: &Arc<[u8]>) -> u32 {
+    pub(crate) fn failures(&self, text: &Text) -> u32 {
         self.failures_of(text)
     }
 }

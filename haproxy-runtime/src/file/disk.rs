@@ -1,9 +1,9 @@
 //! The blocking half of a configuration file.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    fs::{self, File, Metadata},
+    io::{self, Read as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -13,14 +13,16 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{How, Prepared, Staging, target::Target};
+use super::{
+    How, Prepared, Staging,
+    read::{RESTORABLE, holds, read},
+    target::Target,
+    text::Text,
+    write::{create_new, keep_owner, options, remove_leftover, replace_text, write_all},
+};
 use crate::error::{Step, WriteError};
 
 pub(super) const SAME_FILE: &str = "the candidate is the live file itself";
-/// The most that is read of a live file: to understand it, or to put it back.
-const RESTORABLE: u64 = 256 * 1024 * 1024;
-/// How much of a file is compared at a time, in bytes.
-const PIECE: usize = 64 * 1024;
 
 /// The calls whose failures depend on the machine (mounts, full disks); tests put their own in.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +46,7 @@ impl Default for Calls {
 pub(super) struct Put<'a> {
     pub(super) target: &'a Target,
     pub(super) candidate: Option<&'a Path>,
-    pub(super) text: &'a [u8],
+    pub(super) text: &'a Text,
 }
 
 #[derive(Debug)]
@@ -82,7 +84,7 @@ impl Disk {
         *self.created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn holds(&self, text: &[u8]) -> Result<bool, WriteError> {
+    pub(super) fn holds(&self, text: &Text) -> Result<bool, WriteError> {
         let target = Target::behind(&self.path)?;
         let Some(metadata) = target.existing()? else { return Ok(false) };
         // Also keeps a huge file from being read.
@@ -101,7 +103,7 @@ impl Disk {
     }
 
     /// Puts `text` where [`Disk::kept`] finds it.
-    pub(super) fn keep(&self, text: &[u8]) -> Result<(), WriteError> {
+    pub(super) fn keep(&self, text: &Text) -> Result<(), WriteError> {
         let target = Target::behind(&self.path)?;
         let existing = target.existing()?;
         let kept = target.kept();
@@ -116,7 +118,7 @@ impl Disk {
     }
 
     /// Writes the candidate, and says where: `None` when nothing can be staged beside the live file.
-    pub(super) fn stage(&self, text: &[u8]) -> Result<(Target, Option<PathBuf>), WriteError> {
+    pub(super) fn stage(&self, text: &Text) -> Result<(Target, Option<PathBuf>), WriteError> {
         let target = Target::behind(&self.path)?;
         let existing = target.existing()?;
         // Made even when the candidate lies elsewhere: if it was removed meanwhile, making it just before the rename
@@ -243,7 +245,7 @@ impl Disk {
     }
 
     /// Writes over the live file, through one descriptor, so that a watcher sees it closed once.
-    fn overwrite(&self, target: &Target, text: &[u8], why: &io::Error) -> Result<How, WriteError> {
+    fn overwrite(&self, target: &Target, text: &Text, why: &io::Error) -> Result<How, WriteError> {
         if !self.warned_in_place.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 path = ?target.live, error = %why,
@@ -260,7 +262,7 @@ impl Disk {
         let written = replace_text(&mut file, text).and_then(|()| (self.calls.sync)(&file));
         if let Err(error) = written {
             // The old text's blocks are still the file's: this works on a full disk.
-            if let Err(error) = replace_text(&mut file, &old) {
+            if let Err(error) = replace_text(&mut file, &old.into()) {
                 tracing::error!(path = ?target.live, %error, "the configuration is damaged: putting the old text back failed");
             }
             return Err(fail(error));
@@ -300,10 +302,10 @@ impl Disk {
     }
 
     /// Writes a file that did not exist, with the owner and mode of another, down to the disk; or leaves nothing.
-    fn write_new(&self, path: &Path, text: &[u8], like: Option<&Metadata>) -> Result<(), WriteError> {
+    fn write_new(&self, path: &Path, text: &Text, like: Option<&Metadata>) -> Result<(), WriteError> {
         remove_leftover(path)?;
         let mut file = create_new(path).map_err(WriteError::at(Step::Stage, path))?;
-        let written = file.write_all(text).and_then(|()| {
+        let written = write_all(&mut file, text).and_then(|()| {
             if let Some(like) = like {
                 keep_owner(&file, like, path);
             }
@@ -317,39 +319,6 @@ impl Disk {
             WriteError::at(Step::Stage, path)(error)
         })
     }
-}
-
-/// Whether a file has exactly this text. Reads no further than the first difference, and never holds the whole of it: it may
-/// be as large as the configuration of 100,000 servers.
-fn holds(mut file: File, text: &[u8]) -> io::Result<bool> {
-    let mut buffer = vec![0; PIECE];
-    let mut rest = text;
-    loop {
-        let read = match file.read(&mut buffer) {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        // The end of both, or of one of them.
-        if read == 0 {
-            return Ok(rest.is_empty());
-        }
-        match rest.strip_prefix(&buffer[..read]) {
-            Some(left) => rest = left,
-            None => return Ok(false),
-        }
-    }
-}
-
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match options().read(true).write(false).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut text = Vec::new();
-    file.take(RESTORABLE + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > RESTORABLE { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(text)) }
 }
 
 /// Removes a candidate that is not needed any more, or is gone already.
@@ -371,54 +340,4 @@ fn is_closed(error: &WriteError) -> bool {
     std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<io::Error>())
         .is_some_and(|source| is_fixed(source.kind()))
-}
-
-/// For writing, and never through a link.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let flags = rustix::fs::OFlags::NOFOLLOW.bits();
-    options.write(true).custom_flags(flags.cast_signed());
-    options
-}
-
-/// For this process's eyes only, until it has the mode that it shall have.
-fn create_new(path: &Path) -> io::Result<File> {
-    options().create_new(true).mode(0o600).open(path)
-}
-
-fn remove_leftover(path: &Path) -> Result<(), WriteError> {
-    let fail = WriteError::at(Step::Clear, path);
-    match fs::symlink_metadata(path) {
-        // A mistyped path must not cost the machine its /dev/null.
-        Ok(metadata) if !(metadata.is_file() || metadata.is_symlink()) => {
-            Err(WriteError::refused(Step::Clear, path, "it is not a regular file"))
-        }
-        Ok(_) => fs::remove_file(path).map_err(fail),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(fail(error)),
-    }
-}
-
-/// Best effort: only root may give files away, others to their own groups.
-fn keep_owner(file: &File, like: &Metadata, path: &Path) {
-    let Ok(own) = file.metadata() else { return };
-    if (own.uid(), own.gid()) == (like.uid(), like.gid()) {
-        return;
-    }
-    if fchown(file, Some(like.uid()), Some(like.gid())).is_ok() {
-        return;
-    }
-    match fchown(file, None, Some(like.gid())) {
-        Ok(()) => tracing::debug!(?path, uid = like.uid(), "the file's owner changes; its group stays"),
-        Err(error) => {
-            tracing::debug!(?path, uid = like.uid(), gid = like.gid(), %error, "the file's owner changes");
-        }
-    }
-}
-
-/// Truncates after writing: a reader in between finds old text behind the new, never an empty file.
-fn replace_text(file: &mut File, text: &[u8]) -> io::Result<()> {
-    file.rewind()?;
-    file.write_all(text)?;
-    file.set_len(text.len() as u64)
 }

@@ -131,8 +131,11 @@ impl Live {
     /// The document that the file was made from.
     async fn read_file(&mut self, wanted: &Document) -> Option<Document> {
         let same = self.text(wanted);
-        match self.applier.file()?.read().await {
-            Ok(Some(text)) if *text == *same => Some(wanted.clone()),
+        let file = self.applier.file()?;
+        if file.holds(same).await.unwrap_or(false) {
+            return Some(wanted.clone());
+        }
+        match file.read().await {
             Ok(text) => ReadBack::document(std::str::from_utf8(&text?).ok()?, wanted),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "reading what HAProxy should run");

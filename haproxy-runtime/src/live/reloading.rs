@@ -1,6 +1,6 @@
 //! Reloads: by a file that is checked, to a process that says so.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use haproxy_render::{
     Document,
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     apply::Applied,
     error::ApplyError,
+    file::Text,
     socket::{Identity, Revision, Seen, Socket, Unverified, verify},
 };
 
@@ -60,7 +61,7 @@ impl Live {
         };
         let strictly = (before.is_some() || self.met.is_some()) && causes.iter().all(talks);
         let failures = self.applier.failures(&text);
-        let fault = match self.applier.apply(std::str::from_utf8(&text).unwrap_or_default()).await {
+        let fault = match self.applier.apply(text.clone()).await {
             Ok(Applied::Changed(change)) if change.reloaded.is_some() => {
                 match self.verified(wanted, before, strictly).await {
                     Ok((known, verified)) => {
@@ -157,7 +158,7 @@ impl Live {
     }
 
     /// What HAProxy is known to have run last.
-    async fn good(&mut self, known: Option<&Known>) -> Option<Arc<[u8]>> {
+    async fn good(&mut self, known: Option<&Known>) -> Option<Text> {
         if let Some(document) = known.map(|known| &known.document).or(self.good.as_ref()).cloned() {
             return Some(self.text(&document));
         }
@@ -177,9 +178,9 @@ impl Live {
         }
     }
 
-    async fn remember(&self, good: &Arc<[u8]>) {
+    async fn remember(&self, good: &Text) {
         let Some(file) = self.applier.file() else { return };
-        if let Err(error) = file.keep(Arc::clone(good)).await {
+        if let Err(error) = file.keep(good.clone()).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "the last good configuration is kept in memory alone"
@@ -188,7 +189,7 @@ impl Live {
     }
 
     /// Puts back what HAProxy ran before a reload that failed.
-    async fn put_back(&mut self, good: Option<Arc<[u8]>>, known: Option<Known>, answered: bool) -> Restored {
+    async fn put_back(&mut self, good: Option<Text>, known: Option<Known>, answered: bool) -> Restored {
         let Some(good) = good else { return Restored::No };
         if let Err(error) = self.applier.write_alone(&good).await {
             tracing::error!(
@@ -247,10 +248,10 @@ impl Live {
         }
     }
 
-    async fn holds(&self, text: &Arc<[u8]>) -> bool {
+    async fn holds(&self, text: &Text) -> bool {
         match self.applier.file() {
             // An error shows again at the write.
-            Some(file) => file.holds(Arc::clone(text)).await.unwrap_or(false),
+            Some(file) => file.holds(text.clone()).await.unwrap_or(false),
             None => false,
         }
     }

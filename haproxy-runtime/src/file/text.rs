@@ -1,0 +1,151 @@
+//! The text of a file, in memory once.
+
+use std::{fmt, sync::Arc};
+
+/// The bytes of a file, in pieces that others may share: a text of 10 MB that is rendered, compared, written and kept for a
+/// while is in memory once. Cheap to clone. Equal if the bytes are, wherever one piece ends and the next begins.
+///
+/// ```
+/// use haproxy_runtime::Text;
+/// use std::sync::Arc;
+///
+/// let pieces: Vec<Arc<str>> = vec!["global\n".into(), "\tdaemon\n".into()];
+/// let text = Text::from(pieces);
+/// assert_eq!((text.len(), text == Text::from("global\n\tdaemon\n")), (15, true));
+/// ```
+#[derive(Clone, Default)]
+pub struct Text {
+    /// None of them empty.
+    pieces: Arc<[Arc<[u8]>]>,
+    bytes: usize,
+}
+
+impl Text {
+    fn of(pieces: impl IntoIterator<Item = Arc<[u8]>>) -> Self {
+        let pieces: Arc<[Arc<[u8]>]> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        Self { bytes: pieces.iter().map(|piece| piece.len()).sum(), pieces }
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The bytes, piece by piece.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces.iter().map(AsRef::as_ref)
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        if self.bytes != other.bytes {
+            return false;
+        }
+        let (mut ours, mut theirs) = (self.pieces(), other.pieces());
+        let (mut left, mut right): (&[u8], &[u8]) = (&[], &[]);
+        loop {
+            if left.is_empty() {
+                left = ours.next().unwrap_or_default();
+            }
+            if right.is_empty() {
+                right = theirs.next().unwrap_or_default();
+            }
+            let both = left.len().min(right.len());
+            // As long as each other: both end here.
+            if both == 0 {
+                return true;
+            }
+            let (a, b) = (&left[..both], &right[..both]);
+            // Most pieces are shared: those need not be looked at.
+            if !std::ptr::eq(a, b) && a != b {
+                return false;
+            }
+            (left, right) = (&left[both..], &right[both..]);
+        }
+    }
+}
+
+impl Eq for Text {}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({} bytes)", self.bytes)
+    }
+}
+
+impl From<Vec<Arc<str>>> for Text {
+    fn from(pieces: Vec<Arc<str>>) -> Self {
+        Self::of(pieces.into_iter().map(Arc::from))
+    }
+}
+
+impl From<Vec<u8>> for Text {
+    fn from(text: Vec<u8>) -> Self {
+        Self::of([text.into()])
+    }
+}
+
+impl From<Arc<[u8]>> for Text {
+    fn from(text: Arc<[u8]>) -> Self {
+        Self::of([text])
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<&String> for Text {
+    fn from(text: &String) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(text: &[u8]) -> Self {
+        Self::of([text.into()])
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Text {
+    fn from(text: [u8; N]) -> Self {
+        text.as_slice().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(pieces: &[&str]) -> Text {
+        pieces.iter().map(|piece| Arc::from(*piece)).collect::<Vec<_>>().into()
+    }
+
+    #[test]
+    fn texts_are_equal_wherever_their_pieces_end() {
+        let whole = Text::from("abcdef");
+        for pieces in [&["abcdef"][..], &["", "abc", "", "def"], &["a", "bcde", "f", ""]] {
+            assert_eq!(text(pieces), whole, "{pieces:?}");
+            assert_eq!(text(pieces), text(&["ab", "cdef"]), "{pieces:?}");
+        }
+        for pieces in [&["abcdeg"][..], &["abc", "deg"], &["abcde"], &["abcdef", "g"], &[]] {
+            assert_ne!(text(pieces), whole, "{pieces:?}");
+        }
+        assert_eq!(text(&[""]), Text::default());
+        assert!(Text::default().is_empty() && !whole.is_empty());
+    }
+}
