@@ -9,12 +9,13 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
-    config::Config,
+    config::{Config, Times},
     model::{Changed, Model},
-    output::{Output, read_back},
+    news::News,
+    output::{Output, OutputStatus, Ready, chain, read_back},
     sources::{Running, Sources},
     status::{AppliedView, Status},
 };
@@ -50,6 +51,9 @@ pub enum AgentError {
     /// What HAProxy runs could not be changed.
     #[error("bringing HAProxy up to date")]
     Live(#[from] haproxy_runtime::LiveError),
+    /// HAProxy runs what its file does not hold; without a cause, the disk did not answer in time.
+    #[error("writing what HAProxy runs to its file")]
+    Behind(#[source] Option<Arc<haproxy_runtime::WriteError>>),
 }
 
 impl Agent {
@@ -64,7 +68,8 @@ impl Agent {
         Status { sources: self.sources.views.clone(), applied: self.applied.subscribe() }
     }
 
-    /// Runs until `stop` is ready. An apply that has begun is finished first; HAProxy goes on serving what it serves.
+    /// Runs until `stop` is ready. An apply that has begun is finished first, and the file brought up to date, within five seconds;
+    /// HAProxy goes on serving what it serves.
     ///
     /// The first answers of all sources are waited for before anything is written, up to `agent.startup_wait`. A service whose
     /// source has not answered by then keeps the servers that the file has for it. Whatever fails is logged, shown in the
@@ -96,16 +101,20 @@ impl Agent {
                 biased;
                 () = &mut stop => break,
                 () = reconciler.running.died() => false,
+                () = until(retry_at) => true,
                 () = news.wait() => {
-                    let earliest = reconciler.output.ready_at();
+                    let ready = reconciler.output.ready();
                     tokio::select! {
                         biased;
                         () = &mut stop => break,
-                        () = news.settle(times.settle, times.settle_max, earliest) => {}
+                        () = settled(&news, ready, times) => {}
                     }
                     false
                 }
-                () = until(retry_at) => true,
+                again = reconciler.output.filed() => {
+                    reconciler.show();
+                    again
+                }
                 () = sleep_until(reconcile_at) => {
                     reconciler.output.reconcile().await;
                     reconcile_at = Instant::now() + RECONCILE_EVERY;
@@ -118,10 +127,14 @@ impl Agent {
             };
             due |= reconciler.look_at_news();
         }
+        if let Err(error) = reconciler.output.flush().await {
+            error!(error = %chain(&error), "stopping; a HAProxy that is started now begins with what its file had before");
+        }
         info!("stopping; HAProxy goes on serving");
     }
 
-    /// Waits for the first answers, up to `agent.startup_wait`, applies them once, and returns.
+    /// Waits for the first answers, up to `agent.startup_wait`, applies them once, and returns: when the file is up to date, and
+    /// servers that have left are deleted. Those that have connections are waited for no longer than ten seconds.
     ///
     /// # Errors
     ///
@@ -137,6 +150,8 @@ impl Agent {
             sleep_until(at).await;
             reconciler.apply().await?;
         }
+        reconciler.output.flush().await?;
+        reconciler.output.see_out().await;
         if services.is_empty() { Ok(()) } else { Err(AgentError::Unanswered { services, waited }) }
     }
 
@@ -171,6 +186,15 @@ impl Config {
     }
 }
 
+/// Waits until what is new may be applied. Cancel safe.
+async fn settled(news: &News, ready: Ready, times: Times) {
+    match ready {
+        Ready::Settled(earliest) => news.settle(times.settle, times.settle_max, earliest).await,
+        Ready::At(Some(at)) => sleep_until(at).await,
+        Ready::At(None) => {}
+    }
+}
+
 /// Waits until then; `None`: for ever.
 async fn until(at: Option<Instant>) {
     match at {
@@ -199,7 +223,7 @@ struct Reconciler {
 impl Reconciler {
     async fn start(agent: Agent) -> Self {
         let Agent { config, sources, applied } = agent;
-        let mut output = Output::new(&config.haproxy.output);
+        let mut output = Output::new(&config.haproxy.output, config.times);
         output.prepare().await;
         let before = read_back(&config.haproxy.output).await;
         let model = Model::new(&config.services, &config.haproxy, before.as_ref());
@@ -237,6 +261,17 @@ impl Reconciler {
         let different = !changed.is_empty();
         self.output.note(changed);
         different
+    }
+
+    /// Shows how the file is doing. Whoever waits, waits for an apply, or for a failure.
+    fn show(&mut self) {
+        self.applied.send_if_modified(|view| {
+            let failed =
+                |status: &OutputStatus| status.behind.as_ref().is_some_and(|behind| behind.error.is_some());
+            let before = failed(&view.output);
+            self.output.show(&mut view.output);
+            before != failed(&view.output)
+        });
     }
 
     async fn apply(&mut self) -> Result<(), AgentError> {

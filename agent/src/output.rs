@@ -1,13 +1,18 @@
 //! Carries the desired state out, and says so.
 
-use std::fmt;
+use std::{fmt, future::pending, time::Duration};
 
 use haproxy_render::{Document, ReadBack, Renderer, plan::Leaving};
-use haproxy_runtime::{Applied, Applier, Counters, Live, LiveCounters, Progress};
-use tokio::time::Instant;
+use haproxy_runtime::{Applied, Applier, Behind, Counters, Filed, Live, LiveCounters, Progress};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::{AgentError, config, model::Changed};
+
+/// How long the end of the program waits for the file to hold what HAProxy runs.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+/// How long a single run waits for the connections to servers that have left.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// HAProxy's configuration file and what is done about it.
 #[derive(Debug)]
@@ -17,6 +22,19 @@ pub(crate) struct Output {
     retry_at: Option<Instant>,
     /// The services that changed since the last apply that went through.
     changes: Vec<Changed>,
+    /// How long commands may wait for more, so that a burst of news is not a burst of commands.
+    settle: Duration,
+    /// Before that, no commands.
+    pause: Option<Instant>,
+}
+
+/// When news may be applied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ready {
+    /// When it is quiet, but not before this.
+    Settled(Option<Instant>),
+    /// Then, however much more there is; `None`: at once.
+    At(Option<Instant>),
 }
 
 /// How HAProxy gets to run what it should.
@@ -54,16 +72,20 @@ pub struct OutputStatus {
     pub foreign_servers: Vec<String>,
     /// What was done over HAProxy's socket since the start; `None`: none is used.
     pub live: Option<LiveCounters>,
+    /// Since when the file does not hold what HAProxy was told by commands, and why; `None`: it does. For a moment that is so after
+    /// each change. With an error, a HAProxy that is started now begins with what was there before.
+    pub behind: Option<Behind>,
 }
 
 /// How many services a log line names.
 const NAMED: usize = 5;
 
 impl Output {
-    pub(crate) fn new(output: &config::Output) -> Self {
+    pub(crate) fn new(output: &config::Output, times: config::Times) -> Self {
         let way = match (&output.socket, &output.file) {
             (Some(socket), Some(file)) => {
                 let mut live = Live::new(file.clone(), socket.sockets.clone(), output.pace)
+                    .with_settle(times.settle, times.settle_max)
                     .with_drain_timeout(socket.drain_timeout)
                     .with_init_state(socket.init_state)
                     .with_strangers(socket.strangers);
@@ -89,7 +111,7 @@ impl Output {
                 Way::Reloads { applier: Box::new(applier), renderer: Renderer::default() }
             }
         };
-        Self { way, retry_at: None, changes: Vec::new() }
+        Self { way, retry_at: None, changes: Vec::new(), settle: times.settle, pause: None }
     }
 
     /// Makes ready to write: early, so that whoever watches the directory has seen it before the first write.
@@ -108,13 +130,87 @@ impl Output {
         self.retry_at
     }
 
-    /// The moment before which nothing can be applied.
-    pub(crate) fn ready_at(&self) -> Option<Instant> {
+    /// When what is new may be applied.
+    pub(crate) fn ready(&self) -> Ready {
         match &self.way {
             // What comes is news: it does not pay for the failures of what was there before.
-            Way::Reloads { applier, .. } => applier.ready_at_for_another(Instant::now()),
+            Way::Reloads { applier, .. } => Ready::Settled(applier.ready_at_for_another(Instant::now())),
             // Reloads wait; commands need not.
-            Way::Commands(_) => None,
+            Way::Commands(_) => Ready::At(self.pause.filter(|at| *at > Instant::now())),
+        }
+    }
+
+    /// Has the file follow the commands. Returns when that changes the status; true: apply now. Cancel safe.
+    pub(crate) async fn filed(&mut self) -> bool {
+        let Way::Commands(live) = &mut self.way else { return pending().await };
+        match live.filed().await {
+            Filed::Replaced => {
+                warn!(
+                    "somebody else has reloaded or restarted HAProxy before its file was up to date; bringing it forward"
+                );
+                true
+            }
+            Filed::Failed { retry_at } => {
+                let behind = live.behind();
+                let error =
+                    behind.as_ref().and_then(|behind| behind.error.as_deref()).map(|error| chain(error));
+                let (retry_in, now) = (retry_at.saturating_duration_since(Instant::now()), Instant::now());
+                let behind = behind.map(|behind| now.saturating_duration_since(behind.since));
+                error!(
+                    error,
+                    ?retry_in,
+                    ?behind,
+                    "HAProxy runs what its file does not hold: it can't be written"
+                );
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Has the file hold what HAProxy runs, before the program ends.
+    pub(crate) async fn flush(&mut self) -> Result<(), AgentError> {
+        let Way::Commands(live) = &mut self.way else { return Ok(()) };
+        match timeout(FLUSH_WITHIN, live.flush()).await {
+            Ok(result) => result.map_err(|error| AgentError::Behind(Some(error))),
+            Err(_) => Err(AgentError::Behind(None)),
+        }
+    }
+
+    /// Has servers that have left deleted, as far as their connections end soon.
+    pub(crate) async fn see_out(&mut self) {
+        let end = Instant::now() + DRAIN_WITHIN;
+        while let Some(at) = self.tend_at().filter(|at| *at < end) {
+            sleep_until(at).await;
+            self.tend().await;
+        }
+        if let Some(leaving) = self.leaving().filter(|leaving| !leaving.is_empty()) {
+            warn!(
+                servers = leaving.len(),
+                "some servers that have left still have connections: they get no more, and the next run, or reload, deletes them"
+            );
+        }
+    }
+
+    /// Brings the status up to date with the file.
+    pub(crate) fn show(&self, status: &mut OutputStatus) {
+        match &self.way {
+            Way::Reloads { applier, .. } => status.counters = applier.counters(),
+            Way::Commands(live) => {
+                let counters = live.counters();
+                (status.counters, status.live) = (counters.applier, Some(counters));
+                status.behind = live.behind();
+                let foreign: Vec<String> = live.strangers().iter().map(ToString::to_string).collect();
+                if !foreign.is_empty() && foreign != status.foreign_servers {
+                    let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+                    warn!(
+                        count = foreign.len(),
+                        servers = named,
+                        "somebody else has added servers to our backends; letting them be, as `foreign_servers` has it"
+                    );
+                }
+                status.foreign_servers = foreign;
+            }
         }
     }
 
@@ -171,24 +267,11 @@ impl Output {
         document: &Document,
         status: &mut OutputStatus,
     ) -> Result<(), AgentError> {
+        let began = Instant::now();
         let result = self.carry_out(document).await;
-        match &self.way {
-            Way::Reloads { applier, .. } => status.counters = applier.counters(),
-            Way::Commands(live) => {
-                let counters = live.counters();
-                (status.counters, status.live) = (counters.applier, Some(counters));
-                let foreign: Vec<String> = live.strangers().iter().map(ToString::to_string).collect();
-                if !foreign.is_empty() && foreign != status.foreign_servers {
-                    let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-                    warn!(
-                        count = foreign.len(),
-                        servers = named,
-                        "somebody else has added servers to our backends; letting them be, as `foreign_servers` has it"
-                    );
-                }
-                status.foreign_servers = foreign;
-            }
-        }
+        let ended = Instant::now();
+        self.pause = Some(ended + (ended - began).min(self.settle));
+        self.show(status);
         match result {
             Ok(Done::Until(until, done)) => {
                 self.retry_at = Some(until);

@@ -6,6 +6,7 @@ use std::{fmt, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
+pub(crate) use self::part::put;
 use crate::{
     check::Check,
     error::{ApplyError, CommandError, WriteError},

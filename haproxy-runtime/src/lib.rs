@@ -12,8 +12,8 @@
 //! | [`Socket`] | tells a running HAProxy what to change, and asks what it runs |
 //! | [`Master`], [`verify`] | asks HAProxy's master for its processes, and to reload; makes sure that the new configuration runs |
 //!
-//! All but [`Live`] know bytes, commands and replies, not HAProxy's configuration. The crate spawns no tasks of its own: dropping a
-//! future stops what it was doing, at the points that each one documents. Unix only.
+//! All but [`Live`] know bytes, commands and replies, not HAProxy's configuration. But for the write of a file that follows HAProxy
+//! ([`Live::filed`]), the crate spawns no tasks of its own: dropping a future stops what it was doing, at the points that each one documents. Unix only.
 //!
 //! ```
 //! use haproxy_runtime::{Applied, Applier, Command, ConfigFile, Pace, Reload, Staging};
@@ -51,8 +51,8 @@ pub use command::{Command, Output};
 pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, ReloadError, Step, WriteError};
 pub use file::{ConfigFile, How, Prepared, Staged, Staging, Text, Written};
 pub use live::{
-    Cause, Deed, Live, LiveCounters, LiveError, LiveFault, Progress, ReloadDeed, Restored, Tended,
-    Verification,
+    Behind, Cause, Deed, Filed, Live, LiveCounters, LiveError, LiveFault, Progress, ReloadDeed, Restored,
+    Tended, Verification,
 };
 pub use reload::{Attempt, Pace, Reload};
 pub use socket::{

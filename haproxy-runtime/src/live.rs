@@ -6,11 +6,13 @@ mod cause;
 mod deed;
 mod departure;
 mod error;
+mod filing;
 mod reloading;
 mod repair;
+mod settling;
 mod tending;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
     Document, Renderer,
@@ -18,11 +20,14 @@ use haproxy_render::{
 };
 use tokio::time::Instant;
 
-use self::{acquaintance::Known, carrying::Carried, departure::Departures};
+use self::{
+    acquaintance::Known, carrying::Carried, departure::Departures, filing::Filing, settling::Settling,
+};
 pub use self::{
     cause::Cause,
     deed::{Deed, LiveCounters, Progress, ReloadDeed, Tended, Verification},
     error::{LiveError, LiveFault, Restored},
+    filing::{Behind, Filed},
 };
 use crate::{
     apply::Applier,
@@ -88,7 +93,7 @@ pub struct Live {
     /// What is known to run. Taken out while commands are sent: a future that is dropped leaves nothing that may be wrong.
     known: Option<Known>,
     /// What was last known to run: what a failed reload goes back to.
-    good: Option<Document>,
+    good: Option<Arc<Document>>,
     /// Who answered last as one that can be changed.
     met: Option<Identity>,
     /// A process that only a reload helps, and why.
@@ -96,6 +101,8 @@ pub struct Live {
     /// What could not be put right, in words: one reload is all that is tried.
     incurable: Vec<String>,
     departures: Departures,
+    filing: Filing,
+    settling: Settling,
     counters: LiveCounters,
 }
 
@@ -119,6 +126,8 @@ impl Live {
             doubted: None,
             incurable: Vec::new(),
             departures: Departures::default(),
+            filing: Filing::default(),
+            settling: Settling::default(),
             counters: LiveCounters::default(),
         }
     }
@@ -160,6 +169,13 @@ impl Live {
         self
     }
 
+    /// Has a reload wait until what is to be loaded has not changed for `quiet`, but no longer than `longest` after it became
+    /// necessary; commands do not wait. Default: reloads do not, either.
+    pub fn with_settle(mut self, quiet: Duration, longest: Duration) -> Self {
+        self.settling = Settling::new(quiet, longest);
+        self
+    }
+
     /// As [`Applier::prepare`].
     pub async fn prepare(&mut self) -> Result<Option<Prepared>, WriteError> {
         self.applier.prepare().await
@@ -179,8 +195,13 @@ impl Live {
     pub async fn apply(&mut self, document: &Document) -> Result<Progress, LiveError> {
         let started = Instant::now();
         let mut deed = Deed::default();
+        self.note_write();
         let wanted = self.stamped(document);
-        let progress = self.bring(&wanted, &mut deed).await?;
+        let progress = self.bring(&wanted, &mut deed).await;
+        if !matches!(progress, Ok(Some(_))) {
+            self.settling.over();
+        }
+        let progress = progress?;
         deed.took = started.elapsed();
         self.counters.by_commands +=
             u64::from(progress.is_none() && deed.reloaded.is_none() && deed.commands > 0);
@@ -197,7 +218,7 @@ impl Live {
     /// Until when it is deferred, and why; `None`: it is not.
     async fn bring(
         &mut self,
-        wanted: &Document,
+        wanted: &Arc<Document>,
         deed: &mut Deed,
     ) -> Result<Option<(Instant, Vec<Cause>)>, LiveError> {
         for round in 1..=ROUNDS {
@@ -211,7 +232,7 @@ impl Live {
             };
             let carried = match known.planner.change(&known.document, wanted, &known.leaving) {
                 Plan::Commands(commands) => {
-                    let carried = self.carry_out(known, &commands, wanted, deed).await?;
+                    let carried = self.carry_out(known, &commands, wanted, deed).await;
                     if !matches!(carried, Carried::Replaced(_)) {
                         deed.changes.extend_from_slice(commands.changes());
                     }
@@ -262,10 +283,10 @@ impl Live {
         LiveCounters { applier: self.applier.counters(), ..self.counters }
     }
 
-    fn stamped(&mut self, document: &Document) -> Document {
+    fn stamped(&mut self, document: &Document) -> Arc<Document> {
         let mut stamped = document.clone();
         stamped.revision = Some(self.renderer.revision(document));
-        stamped
+        Arc::new(stamped)
     }
 
     fn text(&mut self, document: &Document) -> Text {

@@ -23,26 +23,28 @@ impl Applier {
     /// Makes `text` what the live file holds, without asking for more: unchecked, at any pace, and HAProxy is not told.
     /// `None` if it held that already.
     pub(crate) async fn write_alone(&mut self, text: &Text) -> Result<Option<Written>, ApplyError> {
-        let written = self.put(text).await.map_err(ApplyError::from);
-        match &written {
-            Ok(Some(_)) => self.counters.writes += 1,
-            Ok(None) => {}
-            Err(error) => self.count(error),
-        }
-        written
+        let written = self.put(text).await;
+        self.count_write(&written);
+        Ok(written?)
     }
 
     async fn put(&mut self, text: &Text) -> Result<Option<Written>, WriteError> {
         if !self.prepared {
             self.prepare().await?;
         }
-        let Some(file) = &self.file else { return Ok(None) };
-        if file.holds(text.clone()).await? {
-            return Ok(None);
+        match &self.file {
+            Some(file) => put(file, text).await,
+            None => Ok(None),
         }
-        let staged = file.stage(text.clone()).await?;
-        hold(file).await;
-        staged.commit().await.map(Some)
+    }
+
+    /// Counts a write that was done by [`put`].
+    pub(crate) fn count_write(&mut self, written: &Result<Option<Written>, WriteError>) {
+        match written {
+            Ok(Some(_)) => self.counters.writes += 1,
+            Ok(None) => {}
+            Err(_) => self.counters.write_failures += 1,
+        }
     }
 
     /// The next apply reloads, if reloading is this program's.
@@ -89,4 +91,15 @@ impl Applier {
     pub(crate) fn failures(&self, text: &Text) -> u32 {
         self.failures_of(text)
     }
+}
+
+/// Makes `text` what the file holds; `None` if it held that already. The directory for staging has to be
+/// [prepared](ConfigFile::prepare).
+pub(crate) async fn put(file: &ConfigFile, text: &Text) -> Result<Option<Written>, WriteError> {
+    if file.holds(text.clone()).await? {
+        return Ok(None);
+    }
+    let staged = file.stage(text.clone()).await?;
+    hold(file).await;
+    staged.commit().await.map(Some)
 }

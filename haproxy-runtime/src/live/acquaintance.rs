@@ -1,6 +1,6 @@
 //! Who runs, and what.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
     Document, ReadBack,
@@ -16,13 +16,13 @@ const SUCCESSION: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A process that runs a document.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) socket: Socket,
     pub(super) identity: Identity,
     pub(super) planner: Planner,
     /// With the revision that the process says it runs.
-    pub(super) document: Document,
+    pub(super) document: Arc<Document>,
     /// The servers that it has besides.
     pub(super) leaving: Leaving,
 }
@@ -54,7 +54,11 @@ impl Live {
     /// Finds out what runs: what the file says, if the process says so too. What somebody else has changed is put right.
     ///
     /// `wanted` helps to understand the file.
-    pub(super) async fn get_to_know(&mut self, wanted: &Document, deed: &mut Deed) -> Result<Known, Cause> {
+    pub(super) async fn get_to_know(
+        &mut self,
+        wanted: &Arc<Document>,
+        deed: &mut Deed,
+    ) -> Result<Known, Cause> {
         let (socket, process) = self.meet().await?;
         if let Some((doubted, cause)) = &self.doubted
             && *doubted == process.identity
@@ -62,7 +66,13 @@ impl Live {
             return Err(cause.clone());
         }
         let pending = self.is_reload_pending().await;
-        let document = self.read_file(wanted).await.ok_or(Cause::File)?;
+        let held = self.read_file(wanted).await;
+        if let Some(held) = held.as_ref().filter(|_| !self.filing.is_behind()) {
+            self.filing.holds(held);
+        }
+        // What it was told may not be in the file yet.
+        let told = process.revision.as_ref().and_then(|revision| self.filing.document(revision)).cloned();
+        let document = told.or(held).ok_or(Cause::File)?;
         let said = document.revision.map(Revision::from);
         let planner = self.planner(&socket, &process).await?;
         let mut known =
@@ -82,26 +92,29 @@ impl Live {
             }
         }
         self.doubted = None;
-        self.good = Some(known.document.clone());
+        self.good = Some(Arc::clone(&known.document));
         self.departures.follow(&known.leaving, Instant::now());
         Ok(known)
     }
 
     /// The process that has taken the place of the one that `known` is about; `None` if what it runs is not known.
-    /// `wanted` is what the file holds by now.
+    /// `wanted` is what the file may hold by now.
     pub(super) async fn follow(
         &mut self,
         mut known: Known,
-        wanted: &Document,
+        wanted: &Arc<Document>,
     ) -> Result<Option<Known>, Cause> {
         let (socket, process) = self.meet().await?;
-        if process.revision.is_none() {
-            return Ok(None);
-        }
-        if process.revision == wanted.revision.map(Revision::from) {
-            known.document = wanted.clone();
-        } else if process.revision != known.revision() {
-            return Ok(None);
+        let Some(revision) = &process.revision else { return Ok(None) };
+        if wanted.revision.map(Revision::from).as_ref() == Some(revision) {
+            known.document = Arc::clone(wanted);
+        } else if known.revision().as_ref() != Some(revision) {
+            // One that was started from the file runs what the file held then. A process that went back by itself is nothing known.
+            let other = process.identity != known.identity;
+            match self.filing.document(revision).filter(|_| other) {
+                Some(document) => known.document = Arc::clone(document),
+                None => return Ok(None),
+            }
         }
         if process.identity != known.identity {
             known.planner = self.planner(&socket, &process).await?;
@@ -129,14 +142,14 @@ impl Live {
     }
 
     /// The document that the file was made from.
-    async fn read_file(&mut self, wanted: &Document) -> Option<Document> {
+    async fn read_file(&mut self, wanted: &Arc<Document>) -> Option<Arc<Document>> {
         let same = self.text(wanted);
         let file = self.applier.file()?;
         if file.holds(same).await.unwrap_or(false) {
-            return Some(wanted.clone());
+            return Some(Arc::clone(wanted));
         }
         match file.read().await {
-            Ok(text) => ReadBack::document(std::str::from_utf8(&text?).ok()?, wanted),
+            Ok(text) => ReadBack::document(std::str::from_utf8(&text?).ok()?, wanted).map(Arc::new),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "reading what HAProxy should run");
                 None

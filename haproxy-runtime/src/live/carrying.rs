@@ -1,5 +1,7 @@
 //! Commands, and what may come of them.
 
+use std::sync::Arc;
+
 use haproxy_render::{
     Document, Name,
     plan::{Commands, Step},
@@ -20,34 +22,37 @@ pub(super) enum Carried {
 }
 
 impl Live {
-    /// Writes the file for `wanted`, then has `known` carry out what leads there.
+    /// Has `known` carry out what leads to `wanted`. The file follows.
     pub(super) async fn carry_out(
         &mut self,
-        known: Known,
+        mut known: Known,
         commands: &Commands,
-        wanted: &Document,
+        wanted: &Arc<Document>,
         deed: &mut Deed,
-    ) -> Result<Carried, LiveError> {
-        let mut known = self.write(known, wanted, deed).await?;
+    ) -> Carried {
         let stamp = wanted.revision.map(Revision::from);
-        let result = known.socket.batch(known.identity, commands.steps(), stamp.as_ref()).await;
+        let result = match self.announce(&known, commands).await {
+            Ok(()) => known.socket.batch(known.identity, commands.steps(), stamp.as_ref()).await,
+            Err(error) => Err(error),
+        };
         let uncertain = match &result {
             Ok(answers) if answers.succeeded() => {
-                known.document = wanted.clone();
+                known.document = Arc::clone(wanted);
                 known.leaving = commands.leaving().clone();
                 self.done(commands.steps().len(), deed);
                 self.keep(known);
-                return Ok(Carried::Out);
+                self.follow_with_file(wanted);
+                return Carried::Out;
             }
             Ok(answers) => uncertain(answers, commands.steps()),
             Err(error) => match (error.outcome(), error.fault()) {
                 (Outcome::Lost, _)
                 | (Outcome::Nothing, SocketFault::OtherProcess { .. } | SocketFault::Stopping { .. }) => {
-                    return Ok(self.replaced(known, wanted).await);
+                    return self.replaced(known, wanted).await;
                 }
                 (Outcome::Nothing, _) => {
                     let cause = Cause::unreachable(error);
-                    return Ok(Carried::Not(Some(Box::new(known)), cause));
+                    return Carried::Not(Some(Box::new(known)), cause);
                 }
                 (Outcome::Unknown, _) => match self.meet().await {
                     Ok((_, process)) if process.identity == known.identity => {
@@ -55,7 +60,7 @@ impl Live {
                     }
                     _ => {
                         self.doubted = Some((known.identity, Cause::Interrupted));
-                        return Ok(self.replaced(known, wanted).await);
+                        return self.replaced(known, wanted).await;
                     }
                 },
             },
@@ -69,9 +74,18 @@ impl Live {
         // A server that was to be replaced by one of other options may be the old or the new one, which nobody can tell.
         if replaces(&uncertain, commands.steps()) {
             self.doubted = Some((known.identity, Cause::Interrupted));
-            return Ok(Carried::Not(None, cause));
+            return Carried::Not(None, cause);
         }
-        Ok(self.complete(known, commands, wanted, cause, deed).await)
+        self.complete(known, commands, wanted, cause, deed).await
+    }
+
+    /// Where a server of other options takes the place of one, in part of a change nobody could tell which of them is there: so until
+    /// the change is whole, the process does not say that it runs anything, and whoever finds it so has it reloaded.
+    async fn announce(&self, known: &Known, commands: &Commands) -> Result<(), SocketError> {
+        if !commands.steps().iter().any(Step::is_gate) {
+            return Ok(());
+        }
+        known.socket.batch::<Step>(known.identity, &[], Some(&Revision::changing())).await.map(drop)
     }
 
     /// What reading back finds is missing is done once more.
@@ -79,12 +93,12 @@ impl Live {
         &mut self,
         known: Known,
         commands: &Commands,
-        wanted: &Document,
+        wanted: &Arc<Document>,
         cause: Cause,
         deed: &mut Deed,
     ) -> Carried {
         let identity = known.identity;
-        let mut next = Known { document: wanted.clone(), leaving: commands.leaving().clone(), ..known };
+        let mut next = Known { document: Arc::clone(wanted), leaving: commands.leaving().clone(), ..known };
         // Until the end of this, what runs is neither the old document nor the new one.
         self.doubted = Some((identity, Cause::Interrupted));
         let mut mended = Deed::default();
@@ -98,6 +112,7 @@ impl Live {
                 self.done(commands.steps().len(), deed);
                 deed.commands += mended.commands;
                 self.keep(next);
+                self.follow_with_file(wanted);
                 Carried::Out
             }
             Err(_) => Carried::Not(None, cause),
@@ -107,34 +122,48 @@ impl Live {
     /// Nothing separates the two documents in the process; the file, and the stamp, may differ still.
     pub(super) async fn settle(
         &mut self,
-        known: Known,
-        wanted: &Document,
+        mut known: Known,
+        wanted: &Arc<Document>,
         deed: &mut Deed,
     ) -> Result<Carried, LiveError> {
-        let mut known = self.write(known, wanted, deed).await?;
-        let stamped = known.document.revision == wanted.revision;
-        known.document = wanted.clone();
-        if !stamped && let Err(cause) = self.stamp(&known).await {
+        let (says, new) = (known.document.revision, known.document.revision != wanted.revision);
+        // What is on its way to the file takes an edit of somebody else along. A process without a revision is no reason to hurry,
+        // and one that had it before its file could not be told from a stranger.
+        if says.is_none() || !(new || self.filing.is_behind()) {
+            known = self.write(known, wanted, deed).await?;
+        }
+        known.document = Arc::clone(wanted);
+        if new && let Err(cause) = self.stamp(&known).await {
             return Ok(match self.follow(known, wanted).await {
                 Ok(Some(known)) if known.document.revision == wanted.revision => {
                     self.keep(known);
+                    self.follow_with_file(wanted);
                     Carried::Out
                 }
                 _ => Carried::Not(None, cause),
             });
         }
-        if !stamped {
+        if new {
             self.done(1, deed);
+            self.follow_with_file(wanted);
         }
         self.keep(known);
         Ok(Carried::Out)
     }
 
-    async fn write(&mut self, known: Known, wanted: &Document, deed: &mut Deed) -> Result<Known, LiveError> {
+    /// Has the file hold `wanted` before anything else is done.
+    async fn write(
+        &mut self,
+        known: Known,
+        wanted: &Arc<Document>,
+        deed: &mut Deed,
+    ) -> Result<Known, LiveError> {
+        self.stop_writing().await;
         let text = self.text(wanted);
         match self.applier.write_alone(&text).await {
             Ok(written) => {
                 deed.written = written.or(deed.written.take());
+                self.filing.holds(wanted);
                 Ok(known)
             }
             Err(error) => {
@@ -154,7 +183,7 @@ impl Live {
         }
     }
 
-    async fn replaced(&mut self, known: Known, wanted: &Document) -> Carried {
+    async fn replaced(&mut self, known: Known, wanted: &Arc<Document>) -> Carried {
         match self.follow(known, wanted).await {
             Ok(known) => Carried::Replaced(known.map(Box::new)),
             Err(cause) => Carried::Not(None, cause),
@@ -163,7 +192,7 @@ impl Live {
 
     pub(super) fn keep(&mut self, known: Known) {
         self.departures.follow(&known.leaving, Instant::now());
-        self.good = Some(known.document.clone());
+        self.good = Some(Arc::clone(&known.document));
         self.known = Some(known);
     }
 

@@ -1,6 +1,6 @@
 //! Reloads: by a file that is checked, to a process that says so.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
     Document,
@@ -29,14 +29,16 @@ impl Live {
     /// Has HAProxy load `wanted`, if the pace permits it. `known` runs meanwhile, and goes on if it fails.
     pub(super) async fn reload(
         &mut self,
-        wanted: &Document,
+        wanted: &Arc<Document>,
         known: Option<Known>,
         causes: Vec<Cause>,
         meanwhile: Option<&Meanwhile>,
         deed: &mut Deed,
     ) -> Result<Deferral, LiveError> {
         let text = self.text(wanted);
-        let held = self.holds(&text).await;
+        // A file that is behind holds something older.
+        let behind = self.filing.is_behind();
+        let held = !behind && self.holds(&text).await;
         // Otherwise only what the file does not hold yet is a reason.
         let due = known.is_some() || self.doubted.is_some() || causes.iter().any(Cause::is_about_the_process);
         // A write that is due brings the reload with it. One that was refused must not be followed by a reload.
@@ -44,11 +46,18 @@ impl Live {
             self.applier.require_reload();
         }
         if (!held || due || self.applier.reload_pending())
-            && let Some(until) = self.applier.until(&text, Instant::now())
+            && let Some(until) = self.until(&text, wanted)
         {
             self.known = known;
             self.make_do(meanwhile, deed).await;
             return Ok(Some((until, causes)));
+        }
+        if behind {
+            // From here on the file is this reload's.
+            self.stop_writing().await;
+            if due && self.holds(&text).await {
+                self.applier.require_reload();
+            }
         }
         let good = self.good(known.as_ref()).await;
         if let Some(good) = good.as_ref().filter(|good| **good != text) {
@@ -63,6 +72,7 @@ impl Live {
         let failures = self.applier.failures(&text);
         let fault = match self.applier.apply(text.clone()).await {
             Ok(Applied::Changed(change)) if change.reloaded.is_some() => {
+                self.filing.holds(wanted);
                 match self.verified(wanted, before, strictly).await {
                     Ok((known, verified)) => {
                         self.reached(known);
@@ -76,24 +86,30 @@ impl Live {
                 }
             }
             Ok(Applied::Changed(change)) => {
+                self.filing.holds(wanted);
                 let verified = Verification::NotOurs;
                 deed.reloaded = Some(ReloadDeed { causes, change, verified });
                 return Ok(None);
             }
             Ok(Applied::Deferred { until }) => {
-                self.known = known;
+                self.go_on(known);
                 return Ok(Some((until, causes)));
             }
-            Ok(Applied::Unchanged) => return Ok(None),
+            Ok(Applied::Unchanged) => {
+                self.filing.holds(wanted);
+                return Ok(None);
+            }
             Err(error) => error.into(),
         };
         let mut error = LiveError::new(fault, causes);
         let touched =
             matches!(error.fault, LiveFault::Unverified(_) | LiveFault::Apply(ApplyError::Reload { .. }));
         if touched {
+            // The text that HAProxy could not be reloaded with, unless it is put back.
+            self.filing.forget();
             error.restored = self.put_back(good.filter(|good| *good != text), known, strictly).await;
         } else {
-            self.known = known;
+            self.go_on(known);
         }
         let mut done = Deed::default();
         let started = Instant::now();
@@ -105,10 +121,25 @@ impl Live {
         Err(error)
     }
 
+    /// When `wanted` may be loaded; `None`: at once.
+    fn until(&mut self, text: &Text, wanted: &Document) -> Option<Instant> {
+        let now = Instant::now();
+        self.settling.until(wanted.revision, now).max(self.applier.until(text, now))
+    }
+
+    /// The process runs what it ran; what of that the file does not hold, it gets.
+    fn go_on(&mut self, known: Option<Known>) {
+        if let Some(known) = &known {
+            let document = Arc::clone(&known.document);
+            self.follow_with_file(&document);
+        }
+        self.known = known;
+    }
+
     /// Makes sure that a reload has brought `wanted`.
     async fn verified(
         &mut self,
-        wanted: &Document,
+        wanted: &Arc<Document>,
         before: Option<(Socket, Identity)>,
         strictly: bool,
     ) -> Result<(Option<Known>, Verification), Unverified> {
@@ -138,13 +169,13 @@ impl Live {
     }
 
     /// The process that has just been started with `wanted`. If it can't be asked now, the next apply does.
-    async fn fresh(&mut self, wanted: &Document) -> Option<Known> {
+    async fn fresh(&mut self, wanted: &Arc<Document>) -> Option<Known> {
         let (socket, process) = self.meet().await.ok()?;
         if process.revision != wanted.revision.map(Revision::from) {
             return None;
         }
         let planner = self.planner(&socket, &process).await.ok()?;
-        let (identity, document) = (process.identity, wanted.clone());
+        let (identity, document) = (process.identity, Arc::clone(wanted));
         Some(Known { socket, identity, planner, document, leaving: Leaving::default() })
     }
 
@@ -206,6 +237,9 @@ impl Live {
                     known.identity == process.identity && known.revision() == process.revision
                 };
                 self.known = known.filter(same);
+                if let Some(known) = &self.known {
+                    self.filing.holds(&known.document);
+                }
                 if self.known.is_some() { Restored::Running } else { Restored::File }
             }
             Err(_) if !answered => {
@@ -234,16 +268,10 @@ impl Live {
         let Some(known) = self.known.take() else { return };
         let document = self.stamped(meanwhile.document());
         match self.carry_out(known, meanwhile.commands(), &document, deed).await {
-            Ok(Carried::Out) => deed.changes = meanwhile.commands().changes().to_vec(),
-            Ok(Carried::Replaced(known)) => self.known = known.map(|known| *known),
-            Ok(Carried::Not(_, cause)) => {
+            Carried::Out => deed.changes = meanwhile.commands().changes().to_vec(),
+            Carried::Replaced(known) => self.known = known.map(|known| *known),
+            Carried::Not(_, cause) => {
                 tracing::warn!(%cause, "what need not wait for the reload does, too");
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "what need not wait for the reload does, too"
-                );
             }
         }
     }

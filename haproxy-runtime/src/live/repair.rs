@@ -1,6 +1,6 @@
 //! Finding and undoing what somebody else has changed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use haproxy_render::plan::{Plan, Query, Repair, Running};
 use tokio::time::{Instant, sleep};
@@ -23,7 +23,7 @@ impl Live {
     pub async fn reconcile(&mut self) -> Option<Deed> {
         let started = Instant::now();
         let known = self.known.take()?;
-        let document = known.document.clone();
+        let document = Arc::clone(&known.document);
         // The same process, or one that runs the same.
         let mut known = match self.follow(known, &document).await {
             Ok(Some(known)) => known,

@@ -1,5 +1,7 @@
 //! Seeing out the servers that leave.
 
+use std::sync::Arc;
+
 use haproxy_render::plan::{self, Drain, Step};
 use tokio::time::Instant;
 
@@ -43,7 +45,7 @@ impl Live {
                 if matches!(error.fault(), SocketFault::OtherProcess { .. } | SocketFault::Stopping { .. }) {
                     // Who has taken its place never had them, if it runs the file.
                     if let Some(known) = self.known.take() {
-                        let document = known.document.clone();
+                        let document = Arc::clone(&known.document);
                         self.known = self.follow(known, &document).await.ok().flatten();
                     }
                 }

@@ -59,6 +59,11 @@ impl Revision {
         Self(text)
     }
 
+    /// What is no document's: that of a process in the middle of a change.
+    pub(crate) fn changing() -> Self {
+        Self("changing".to_owned())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

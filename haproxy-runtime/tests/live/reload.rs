@@ -36,6 +36,7 @@ async fn live_a_reload_that_fails_puts_the_last_good_file_back_and_membership_go
     let error = live.apply(&both).await.unwrap_err();
     assert_eq!(error.done().unwrap().changes.len(), 1, "{error:?}");
     assert_eq!(site.servers().await.len(), 2);
+    live.flush().await.unwrap();
     assert!(site.file().contains("server b ") && !site.file().contains("nonsense"));
 
     // The same text is left in peace for a while.
@@ -59,6 +60,7 @@ async fn live_a_check_that_refuses_leaves_the_file_and_membership_goes_on() {
     let error = live.apply(&broken).await.unwrap_err();
     assert!(matches!(error.fault(), LiveFault::Apply(_)) && error.restored() == Restored::No, "{error:?}");
     assert_eq!(site.servers().await, [format!("a {} 6 0", a.port)]);
+    live.flush().await.unwrap();
     assert!(site.file().contains("weight 6") && !site.file().contains("nonsense"));
     assert_eq!(site.reloads(), 0);
 }
@@ -114,6 +116,7 @@ async fn live_a_change_that_was_cut_off_is_made_good() {
         }
     }
     live.apply(&second).await.unwrap();
+    live.flush().await.unwrap();
     assert_eq!(site.servers().await, [format!("a {} 8 0", a.port)]);
     let process = site.haproxy.socket().process().await.unwrap();
     assert!(site.file().contains(&process.revision.unwrap().directive()));

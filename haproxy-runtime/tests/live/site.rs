@@ -204,9 +204,11 @@ impl Site {
     }
 }
 
-/// What was done; something has to be.
+/// What was done; something has to be. The file has followed.
 pub(crate) async fn changed(live: &mut Live, document: &Document) -> Deed {
-    match live.apply(document).await.unwrap() {
+    let progress = live.apply(document).await.unwrap();
+    live.flush().await.unwrap();
+    match progress {
         Progress::Changed(deed) => deed,
         other => panic!("{other:?}"),
     }
