@@ -31,6 +31,8 @@ pub enum Step {
     Unmark,
     /// Keeping the text that HAProxy runs, before another takes its place.
     Keep,
+    /// Noting what HAProxy was told before the file holds it.
+    Note,
 }
 
 impl fmt::Display for Step {
@@ -45,6 +47,7 @@ impl fmt::Display for Step {
             Self::Overwrite => "overwriting",
             Self::Unmark => "removing the note of a pending reload",
             Self::Keep => "keeping the last good text in",
+            Self::Note => "noting what HAProxy was told in",
         })
     }
 }

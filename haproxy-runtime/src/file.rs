@@ -121,6 +121,13 @@ impl ConfigFile {
         Ok(Self::on(Disk::new(path, staging)))
     }
 
+    /// On a disk that does this when it is to be sure that a text is there.
+    #[cfg(test)]
+    pub(crate) fn with_sync(mut self, sync: fn(&std::fs::File) -> std::io::Result<()>) -> Self {
+        Arc::get_mut(&mut self.disk).expect("nobody else has it yet").calls.sync = sync;
+        self
+    }
+
     fn on(disk: Disk) -> Self {
         Self { disk: Arc::new(disk), turn: Arc::default() }
     }
@@ -170,6 +177,19 @@ impl ConfigFile {
     /// What was kept last; `None` when nothing was.
     pub(crate) async fn kept(&self) -> Result<Option<Vec<u8>>, WriteError> {
         self.blocking(Disk::kept).await
+    }
+
+    /// Keeps `text` in the staging directory, as `<name of the live file>.told`; `None`: nothing any more. Does not take its turn with
+    /// writes, and is not forced to disk.
+    pub(crate) async fn note_told(&self, text: Option<Text>) -> Result<(), WriteError> {
+        let disk = Arc::clone(&self.disk);
+        joined(spawn_blocking(move || disk.note_told(text.as_ref())).await, self.path())
+    }
+
+    /// What was noted last; `None` when nothing is.
+    pub(crate) async fn told(&self) -> Result<Option<Vec<u8>>, WriteError> {
+        let disk = Arc::clone(&self.disk);
+        joined(spawn_blocking(move || disk.told()).await, self.path())
     }
 
     /// Writes `text` to the candidate, which then waits to be committed. The live file is not touched.

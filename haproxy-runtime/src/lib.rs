@@ -36,6 +36,10 @@
 //! # }
 //! ```
 
+// For what tests of the inside share with those of the outside.
+#[cfg(test)]
+extern crate self as haproxy_runtime;
+
 mod apply;
 mod check;
 mod command;

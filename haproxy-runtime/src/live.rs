@@ -7,6 +7,7 @@ mod deed;
 mod departure;
 mod error;
 mod filing;
+mod note;
 mod reloading;
 mod repair;
 mod settling;
@@ -21,7 +22,8 @@ use haproxy_render::{
 use tokio::time::Instant;
 
 use self::{
-    acquaintance::Known, carrying::Carried, departure::Departures, filing::Filing, settling::Settling,
+    acquaintance::Known, carrying::Carried, departure::Departures, filing::Filing, note::Note,
+    settling::Settling,
 };
 pub use self::{
     cause::Cause,
@@ -102,6 +104,7 @@ pub struct Live {
     incurable: Vec<String>,
     departures: Departures,
     filing: Filing,
+    note: Note,
     settling: Settling,
     counters: LiveCounters,
 }
@@ -127,6 +130,7 @@ impl Live {
             incurable: Vec::new(),
             departures: Departures::default(),
             filing: Filing::default(),
+            note: Note::default(),
             settling: Settling::default(),
             counters: LiveCounters::default(),
         }
@@ -293,3 +297,6 @@ impl Live {
         self.renderer.pieces(document).into()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,6 +117,32 @@ impl Disk {
         read(&kept).map_err(WriteError::at(Step::Read, &kept))
     }
 
+    /// Puts `text` where [`Disk::told`] finds it, or nothing there. Not down to the disk.
+    pub(super) fn note_told(&self, text: Option<&Text>) -> Result<(), WriteError> {
+        let target = Target::behind(&self.path)?;
+        let told = target.told();
+        let fail = WriteError::at(Step::Note, &told);
+        let Some(text) = text else {
+            return match fs::remove_file(&told) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail(error)),
+                _ => Ok(()),
+            };
+        };
+        let new = told.with_extension("told-new");
+        remove_leftover(&new)?;
+        let written = create_new(&new).and_then(|mut file| write_all(&mut file, text));
+        written.and_then(|()| fs::rename(&new, &told)).map_err(|error| {
+            discard(&new);
+            fail(error)
+        })
+    }
+
+    /// What [`Disk::note_told`] was last given; `None` when that is nothing.
+    pub(super) fn told(&self) -> Result<Option<Vec<u8>>, WriteError> {
+        let told = Target::behind(&self.path)?.told();
+        read(&told).map_err(WriteError::at(Step::Read, &told))
+    }
+
     /// Writes the candidate, and says where: `None` when nothing can be staged beside the live file.
     pub(super) fn stage(&self, text: &Text) -> Result<(Target, Option<PathBuf>), WriteError> {
         let target = Target::behind(&self.path)?;

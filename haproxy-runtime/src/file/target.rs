@@ -77,6 +77,11 @@ impl Target {
         self.staging.join(self.named("", ".last-good"))
     }
 
+    /// What HAProxy was told and the live file does not hold yet.
+    pub(super) fn told(&self) -> PathBuf {
+        self.staging.join(self.named("", ".told"))
+    }
+
     /// A hidden file beside the live one.
     pub(super) fn hidden(&self) -> PathBuf {
         self.directory.join(self.named(".", ".synapse"))

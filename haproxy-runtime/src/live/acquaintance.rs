@@ -71,8 +71,11 @@ impl Live {
             self.filing.holds(held);
         }
         // What it was told may not be in the file yet.
-        let told = process.revision.as_ref().and_then(|revision| self.filing.document(revision)).cloned();
-        let document = told.or(held).ok_or(Cause::File)?;
+        let document = match &process.revision {
+            Some(runs) => self.ran(runs, held.as_deref()).await,
+            None => None,
+        };
+        let document = document.or(held).ok_or(Cause::File)?;
         let said = document.revision.map(Revision::from);
         let planner = self.planner(&socket, &process).await?;
         let mut known =
@@ -125,6 +128,15 @@ impl Live {
         self.doubted = None;
         self.departures.follow(&known.leaving, Instant::now());
         Ok(Some(known))
+    }
+
+    /// The document of revision `runs`, which may not be what the file has: `held`.
+    async fn ran(&mut self, runs: &Revision, held: Option<&Document>) -> Option<Arc<Document>> {
+        if let Some(document) = self.filing.document(runs) {
+            return Some(Arc::clone(document));
+        }
+        let held = held.filter(|held| held.revision.map(Revision::from).as_ref() != Some(runs))?;
+        self.noted(held, runs).await
     }
 
     pub(super) async fn planner(&self, socket: &Socket, process: &Process) -> Result<Planner, Cause> {

@@ -30,6 +30,7 @@ impl Live {
         wanted: &Arc<Document>,
         deed: &mut Deed,
     ) -> Carried {
+        self.note(wanted);
         let stamp = wanted.revision.map(Revision::from);
         let result = match self.announce(&known, commands).await {
             Ok(()) => known.socket.batch(known.identity, commands.steps(), stamp.as_ref()).await,
@@ -133,6 +134,9 @@ impl Live {
             known = self.write(known, wanted, deed).await?;
         }
         known.document = Arc::clone(wanted);
+        if new {
+            self.note(wanted);
+        }
         if new && let Err(cause) = self.stamp(&known).await {
             return Ok(match self.follow(known, wanted).await {
                 Ok(Some(known)) if known.document.revision == wanted.revision => {
@@ -163,7 +167,7 @@ impl Live {
         match self.applier.write_alone(&text).await {
             Ok(written) => {
                 deed.written = written.or(deed.written.take());
-                self.filing.holds(wanted);
+                self.file_holds(wanted);
                 Ok(known)
             }
             Err(error) => {

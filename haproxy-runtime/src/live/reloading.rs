@@ -72,7 +72,7 @@ impl Live {
         let failures = self.applier.failures(&text);
         let fault = match self.applier.apply(text.clone()).await {
             Ok(Applied::Changed(change)) if change.reloaded.is_some() => {
-                self.filing.holds(wanted);
+                self.file_holds(wanted);
                 match self.verified(wanted, before, strictly).await {
                     Ok((known, verified)) => {
                         self.reached(known);
@@ -86,7 +86,7 @@ impl Live {
                 }
             }
             Ok(Applied::Changed(change)) => {
-                self.filing.holds(wanted);
+                self.file_holds(wanted);
                 let verified = Verification::NotOurs;
                 deed.reloaded = Some(ReloadDeed { causes, change, verified });
                 return Ok(None);
@@ -96,7 +96,7 @@ impl Live {
                 return Ok(Some((until, causes)));
             }
             Ok(Applied::Unchanged) => {
-                self.filing.holds(wanted);
+                self.file_holds(wanted);
                 return Ok(None);
             }
             Err(error) => error.into(),
@@ -237,8 +237,8 @@ impl Live {
                     known.identity == process.identity && known.revision() == process.revision
                 };
                 self.known = known.filter(same);
-                if let Some(known) = &self.known {
-                    self.filing.holds(&known.document);
+                if let Some(document) = self.known.as_ref().map(|known| Arc::clone(&known.document)) {
+                    self.file_holds(&document);
                 }
                 if self.known.is_some() { Restored::Running } else { Restored::File }
             }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod behind;
 mod change;
 mod drain;
 #[allow(dead_code, reason = "shared with other tests, each of which needs some of it")]

@@ -100,6 +100,38 @@ async fn a_command_that_is_answered_with_something_new_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_server_that_may_be_the_old_or_the_new_one_is_not_believed_by_the_next_run() {
+    let says = Says::new(7);
+    let fake = process(&says, |command| match command {
+        add if add.starts_with("add server") => Does::Says("New server registered.".to_owned()),
+        delete if delete.starts_with("del server") => Does::Hangs,
+        _ => Does::Says(String::new()),
+    });
+    let place = Place::new(&document(vec![]));
+    let mut live = place.live(&[&fake]);
+    changed(&mut live, &document(vec![])).await;
+    let old = document(vec![server("a", 1, 1, ""), server("b", 1, 2, "")]);
+    changed(&mut live, &old).await;
+    // Between the two of them, this program is killed.
+    let new = document(vec![server("a", 1, 1, "inter 9s"), server("b", 1, 2, "")]);
+    let mut apply = Box::pin(live.apply(&new));
+    let told = async {
+        while !fake.changes().iter().any(|line| line.starts_with("del server")) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = &mut apply => panic!("it hangs"),
+        () = told => {}
+    }
+    drop(apply);
+    drop(live);
+    let error = place.live(&[&fake]).apply(&old).await.unwrap_err();
+    assert!(matches!(error.causes(), [Cause::Revision { runs: Some(_) }]), "{error:?}");
+    assert_eq!(place.reloads(), 1);
+}
+
+#[tokio::test]
 async fn two_processes_can_not_be_followed() {
     let (one, other) = (process(&Says::new(7), |_| Does::Hangs), process(&Says::new(8), |_| Does::Hangs));
     let place = Place::new(&document(vec![]));

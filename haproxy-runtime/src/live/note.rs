@@ -1,0 +1,118 @@
+//! A note of what HAProxy was told and the file does not hold yet, for the next run of this program.
+
+use std::sync::Arc;
+
+use haproxy_render::{Document, ReadBack, Service, render};
+use tokio::task::JoinSet;
+
+use super::Live;
+use crate::{
+    file::{ConfigFile, Text},
+    socket::Revision,
+};
+
+/// More services than these are not noted: that would be another file as large as the first.
+const MOST: usize = 64;
+
+/// The note in the staging directory, written without waiting for the disk: a machine that loses power starts HAProxy anew, too.
+#[derive(Debug, Default)]
+pub(super) struct Note {
+    /// One at a time, so that no older one comes last.
+    writing: JoinSet<()>,
+    next: Option<Entry>,
+    exists: bool,
+}
+
+/// What a note is to say.
+#[derive(Debug)]
+enum Entry {
+    Told(Text),
+    /// The file holds all, or too much is to be said.
+    Nothing,
+}
+
+impl Note {
+    fn put(&mut self, entry: Entry, file: &ConfigFile) {
+        if self.exists || matches!(entry, Entry::Told(_)) {
+            self.next = Some(entry);
+            self.begin(file);
+        }
+    }
+
+    fn begin(&mut self, file: &ConfigFile) {
+        while self.writing.try_join_next().is_some() {}
+        if !self.writing.is_empty() {
+            return;
+        }
+        let text = match self.next.take() {
+            Some(Entry::Told(text)) => Some(text),
+            Some(Entry::Nothing) => None,
+            None => return,
+        };
+        self.exists = text.is_some();
+        let file = file.clone();
+        self.writing.spawn(async move {
+            if let Err(error) = file.note_told(text).await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "noting what HAProxy was told: if this program dies now, its next run begins with a reload"
+                );
+            }
+        });
+    }
+
+    /// Waits for the note to be what it should be. Cancel safe.
+    async fn finish(&mut self, file: &ConfigFile) {
+        loop {
+            self.begin(file);
+            if self.writing.join_next().await.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+impl Live {
+    /// Notes what separates `told` from the file, for a run of this program that finds HAProxy to run it.
+    pub(super) fn note(&mut self, told: &Document) {
+        let (Some(file), Some(held)) = (self.applier.file(), self.filing.held()) else { return };
+        let changed = told.services.iter().enumerate().filter(|(at, service)| {
+            !held.services.get(*at).is_some_and(|held| Arc::ptr_eq(held, service) || held == *service)
+        });
+        let mut delta = Document::default();
+        delta.revision = told.revision;
+        delta.services = changed.take(MOST + 1).map(|(_, service)| Arc::clone(service)).collect();
+        let fits = delta.services.len() <= MOST;
+        self.note.put(if fits { Entry::Told(render(&delta).into()) } else { Entry::Nothing }, file);
+    }
+
+    /// Takes the note back: the file holds all.
+    pub(super) fn unnote(&mut self) {
+        if let Some(file) = self.applier.file() {
+            self.note.put(Entry::Nothing, file);
+        }
+    }
+
+    pub(super) async fn finish_note(&mut self) {
+        if let Some(file) = self.applier.file() {
+            self.note.finish(file).await;
+        }
+    }
+
+    /// The document of revision `runs`, if that is what an earlier run of this program has told a HAProxy whose file says `held`.
+    pub(super) async fn noted(&mut self, held: &Document, runs: &Revision) -> Option<Arc<Document>> {
+        let text = self.applier.file()?.told().await.ok().flatten()?;
+        self.note.exists = true;
+        let read = ReadBack::parse(std::str::from_utf8(&text).ok()?)?;
+        let mut document = held.clone();
+        for service in &mut document.services {
+            let Some(told) = read.backend(&service.backend.name) else { continue };
+            let mut after = Service::clone(service);
+            after.backend.servers.clone_from(&told.servers);
+            *service = Arc::new(after);
+        }
+        document.revision = Some(self.renderer.revision(&document));
+        // Everything that the file is made of has its part in the revision: equal ones leave nothing to guess.
+        (document.revision.map(Revision::from).as_ref() == Some(runs)).then(|| Arc::new(document))
+    }
+}
