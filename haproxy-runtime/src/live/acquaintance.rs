@@ -108,16 +108,13 @@ impl Live {
         wanted: &Arc<Document>,
     ) -> Result<Option<Known>, Cause> {
         let (socket, process) = self.meet().await?;
-        let Some(revision) = &process.revision else { return Ok(None) };
-        if wanted.revision.map(Revision::from).as_ref() == Some(revision) {
+        if process.revision.is_none() {
+            return Ok(None);
+        }
+        if process.revision == wanted.revision.map(Revision::from) {
             known.document = Arc::clone(wanted);
-        } else if known.revision().as_ref() != Some(revision) {
-            // One that was started from the file runs what the file held then. A process that went back by itself is nothing known.
-            let other = process.identity != known.identity;
-            match self.filing.document(revision).filter(|_| other) {
-                Some(document) => known.document = Arc::clone(document),
-                None => return Ok(None),
-            }
+        } else if process.revision != known.revision() {
+            return Ok(None);
         }
         if process.identity != known.identity {
             known.planner = self.planner(&socket, &process).await?;

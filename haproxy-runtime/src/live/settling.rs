@@ -11,6 +11,8 @@ pub(super) struct Settling {
     quiet: Duration,
     longest: Duration,
     waiting: Option<Waiting>,
+    /// The first reload waits for nothing: whoever starts has waited for first answers.
+    begun: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +26,14 @@ struct Waiting {
 
 impl Settling {
     pub(super) fn new(quiet: Duration, longest: Duration) -> Self {
-        Self { quiet, longest, waiting: None }
+        Self { quiet, longest, waiting: None, begun: false }
     }
 
     /// When the document of this revision may be loaded; `None`: at once.
     pub(super) fn until(&mut self, revision: Option<Revision>, now: Instant) -> Option<Instant> {
+        if !self.begun {
+            return None;
+        }
         let fresh = Waiting { since: now, changed: now, revision };
         let waiting = self.waiting.get_or_insert(fresh);
         if waiting.revision != revision {
@@ -40,7 +45,7 @@ impl Settling {
 
     /// No reload is necessary any more, or it was tried.
     pub(super) fn over(&mut self) {
-        self.waiting = None;
+        (self.waiting, self.begun) = (None, true);
     }
 }
 
@@ -52,6 +57,14 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    /// One that has seen a reload.
+    fn settling(quiet: Duration, longest: Duration) -> Settling {
+        let mut settling = Settling::new(quiet, longest);
+        assert_eq!(until(&mut settling, 0), None, "the first waits for nothing");
+        settling.over();
+        settling
+    }
+
     fn until(settling: &mut Settling, number: u32) -> Option<Instant> {
         let revision = Revision::parse(&format!("{number:016x}")).unwrap();
         settling.until(Some(revision), Instant::now())
@@ -59,7 +72,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reload_waits_until_it_is_quiet() {
-        let mut settling = Settling::new(5 * MS, 100 * MS);
+        let mut settling = settling(5 * MS, 100 * MS);
         let start = Instant::now();
         assert_eq!(until(&mut settling, 1), Some(start + 5 * MS));
         advance(3 * MS).await;
@@ -71,7 +84,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_of_changes_does_not_put_it_off_for_ever() {
-        let mut settling = Settling::new(5 * MS, 100 * MS);
+        let mut settling = settling(5 * MS, 100 * MS);
         let start = Instant::now();
         let mut changes = 0;
         while until(&mut settling, changes).is_some() {
@@ -85,6 +98,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_time_to_settle_nothing_waits() {
-        assert_eq!(until(&mut Settling::default(), 1), None);
+        assert_eq!(until(&mut settling(Duration::ZERO, Duration::ZERO), 1), None);
     }
 }

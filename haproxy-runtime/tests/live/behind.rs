@@ -27,17 +27,6 @@ async fn told(live: &mut Live, servers: Vec<haproxy_render::Server>) {
     }
 }
 
-/// Somebody else has HAProxy load its file.
-async fn reload_by_hand(site: &Site, live: &Live) {
-    let before = live.process().unwrap();
-    std::process::Command::new("kill").args(["-USR2", &site.haproxy.pid().to_string()]).status().unwrap();
-    until("the reload", async || {
-        let process = site.haproxy.socket().process().await.ok()?;
-        (process.identity != before && !process.stopping).then_some(())
-    })
-    .await;
-}
-
 async fn filed(live: &mut Live) -> Filed {
     timeout(DEADLINE, live.filed()).await.expect("news of the file")
 }
@@ -84,7 +73,7 @@ async fn live_a_haproxy_that_somebody_reloads_before_its_file_has_followed_is_br
     changed(&mut live, &document(vec![one.clone()])).await;
     block(&site);
     told(&mut live, vec![one.clone(), two.clone()]).await;
-    reload_by_hand(&site, &live).await;
+    site.reload_by_hand(&live).await;
     assert_eq!(names(&site).await, ["a"], "the file had no more");
     told(&mut live, vec![one, two, three]).await;
     assert_eq!((names(&site).await, site.reloads()), (["a", "b", "c"].map(str::to_owned).to_vec(), 0));
@@ -99,7 +88,7 @@ async fn live_a_haproxy_that_somebody_reloads_before_its_file_has_followed_is_fo
     changed(&mut live, &document(vec![one.clone()])).await;
     block(&site);
     told(&mut live, vec![one.clone(), two.clone()]).await;
-    reload_by_hand(&site, &live).await;
+    site.reload_by_hand(&live).await;
     unblock(&site);
     while filed(&mut live).await != Filed::Replaced {}
     told(&mut live, vec![one, two]).await;
@@ -118,7 +107,7 @@ async fn live_a_reconciliation_brings_a_haproxy_forward_whose_file_can_not_follo
     changed(&mut live, &document(vec![one.clone()])).await;
     block(&site);
     told(&mut live, vec![one.clone(), two.clone()]).await;
-    reload_by_hand(&site, &live).await;
+    site.reload_by_hand(&live).await;
     live.reconcile().await;
     told(&mut live, vec![one, two]).await;
     assert_eq!((names(&site).await, site.reloads()), (["a", "b"].map(str::to_owned).to_vec(), 0));

@@ -14,7 +14,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::haproxy::Haproxy;
+use crate::haproxy::{Haproxy, until};
 
 /// Echoes. Says its letter first. Ends on drop.
 pub(crate) struct Echo {
@@ -167,6 +167,17 @@ impl Site {
         Live::new(file, sockets, pace)
             .with_reload(Reload::new(command, Duration::from_secs(20)))
             .with_verification(Duration::from_secs(5))
+    }
+
+    /// Somebody else than `live` has HAProxy load its file.
+    pub(crate) async fn reload_by_hand(&self, live: &Live) {
+        let before = live.process().unwrap();
+        std::process::Command::new("kill").args(["-USR2", &self.haproxy.pid().to_string()]).status().unwrap();
+        until("the reload", async || {
+            let process = self.haproxy.socket().process().await.ok()?;
+            (process.identity != before && !process.stopping).then_some(())
+        })
+        .await;
     }
 
     /// How often the reload command ran.

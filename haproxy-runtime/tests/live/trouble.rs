@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use haproxy_runtime::{Cause, Pace, Progress, Verification};
 
-use crate::{
-    haproxy::until,
-    site::{By, Client, Echo, Site, changed, document, server},
-};
+use crate::site::{By, Client, Echo, Site, changed, document, server};
 
 #[tokio::test]
 async fn live_a_process_that_was_restarted_by_hand_is_gone_on_with() {
@@ -34,13 +31,7 @@ async fn live_a_process_that_somebody_else_has_reloaded_is_gone_on_with() {
     let site = Site::start(&first, By::Master).await;
     let mut live = site.live();
     changed(&mut live, &first).await;
-    let before = live.process().unwrap();
-    std::process::Command::new("kill").args(["-USR2", &site.haproxy.pid().to_string()]).status().unwrap();
-    until("the reload", async || {
-        let process = site.haproxy.socket().process().await.ok()?;
-        (process.identity != before && !process.stopping).then_some(())
-    })
-    .await;
+    site.reload_by_hand(&live).await;
     let deed = changed(&mut live, &document(vec![server("a", a.port, 1, "weight 4")])).await;
     assert!(deed.reloaded.is_none(), "{deed}");
     assert_eq!((site.reloads(), site.servers().await), (0, vec![format!("a {} 4 0", a.port)]));
