@@ -54,7 +54,9 @@
 //! - Nothing is written while the file holds what it should, and HAProxy is not reloaded for nothing.
 //! - Before the first write the first answers are waited for. A service without one keeps the servers that the file has for it.
 //! - A failed check leaves the live file; a failed reload is tried again until it succeeds.
-//! - Dropping the future of [`Agent::run`] stops everything that it started. HAProxy goes on serving.
+//! - Changes of servers alone are told to a HAProxy with a socket at once, and its file follows; [`OutputStatus::behind`] shows when it can't.
+//! - Dropping the future of [`Agent::run`] stops everything that it started, and HAProxy goes on serving; ended by its `stop`, it waits until
+//!   the file has followed.
 //!
 //! # Features
 //!

@@ -47,18 +47,36 @@ const ROUNDS: usize = 3;
 ///
 /// | difference, or event | what is done |
 /// |---|---|
-/// | none | nothing; a file that somebody has edited is written anew |
-/// | servers only | the file is written, then the commands are sent and the new revision stamped, at any pace |
-/// | anything else | the file is checked and written, HAProxy reloaded, at the [`Pace`]; what can be done by commands does not wait |
+/// | none | nothing; a file that somebody has edited is written anew, unless a write is on its way |
+/// | servers only | the commands are sent and the new revision stamped, at any pace; then the file follows |
+/// | anything else | when it [has settled](Self::with_settle), the file is checked and written, HAProxy reloaded, at the [`Pace`]; what can be done by commands does not wait |
 /// | a command is refused, or its outcome is not known | one look at what runs, one repair; if that does not end well, a reload |
-/// | somebody else has reloaded or restarted HAProxy | seen by the identity and the revision: go on with the new process |
-/// | a process of another revision | a reload |
+/// | somebody else has reloaded or restarted HAProxy | seen by the identity and the revision: go on with the new process, from what it runs |
+/// | a process of another revision than those that it was told and that its file had | a reload |
+/// | the file can't be written after commands | tried again at growing intervals, the newest document only; commands go on |
 /// | the socket is missing, hangs, is not of level admin, or talks nonsense | each change is a reload, as without a socket |
 /// | a reload fails, or its process does not say the new revision in time | the last good file is put back; again later, at growing intervals |
 /// | a reload after which nobody answers | the last good file is put back, and HAProxy reloaded with it at once |
 ///
-/// The file goes first: whatever ends in the middle, a HAProxy that starts has what was wanted last, and one that runs does
-/// not say that it has.
+/// # The file
+/// Where HAProxy is reloaded the file goes first. Where commands do, it follows: [`apply`](Self::apply) returns when HAProxy has
+/// them, and [`filed`](Self::filed) has the file written, one write at a time, always the newest document, for a twentieth of the time
+/// at most. So at 100,000 servers it may be up to five seconds behind, with a few servers a tenth of a second; a disk that is full or
+/// hangs holds nothing up. What keeps it true meanwhile:
+///
+/// - The process and the file each carry the revision of what they say. A HAProxy that somebody starts from the older file has
+///   its revision, which is known, and is brought forward by commands: at the next change, when the write has ended (which is looked
+///   at then, and three seconds later), or by [`reconcile`](Self::reconcile).
+/// - A note in the staging directory has the servers of the services that the file lacks. If this program is killed, the next one takes
+///   file and note together for what HAProxy runs if their revision is what the process says. Without the note (it was a matter of less
+///   than a millisecond, of more than 64 services, or of a directory that can't be written) that is a reload.
+/// - A machine that loses power starts HAProxy from the file, whole, as it was when the last write had ended.
+/// - Where a server of other options takes the place of one, the process has no revision of ours until the change is whole: what was cut
+///   off in the middle is a reload.
+/// - What needs the file (a reload, putting the last good one back, [`flush`](Self::flush)) waits for the write that runs, and replaces
+///   those that wait.
+///
+/// Call [`flush`](Self::flush) before the program ends.
 ///
 /// Servers that go are out of rotation at once. They are deleted when their connections have ended, or are ended after
 /// [`with_drain_timeout`](Self::with_drain_timeout): see [`due`](Self::due) and [`tend`](Self::tend).
@@ -78,6 +96,7 @@ const ROUNDS: usize = 3;
 ///     Progress::Deferred { until, .. } => println!("try again at {until:?}"),
 ///     _ => {}
 /// }
+/// live.flush().await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -174,7 +193,7 @@ impl Live {
     }
 
     /// Has a reload wait until what is to be loaded has not changed for `quiet`, but no longer than `longest` after it became
-    /// necessary; commands do not wait. Default: reloads do not, either.
+    /// necessary; commands do not wait, nor does the first document. Default: reloads do not, either.
     pub fn with_settle(mut self, quiet: Duration, longest: Duration) -> Self {
         self.settling = Settling::new(quiet, longest);
         self
@@ -187,15 +206,16 @@ impl Live {
 
     /// Brings HAProxy to run `document`. Its [`revision`](Document::revision) is set here.
     ///
-    /// Costs what has changed, as long as services that have not are the same [`Arc`]; the file is written as a whole.
+    /// Costs what has changed, as long as services that have not are the same [`Arc`]; the file is written as a whole, later: see
+    /// [`filed`](Self::filed).
     ///
     /// # Errors
     /// It takes a reload, and the file can't be written, the check refuses it, or the reload fails or is not verified. What
     /// HAProxy runs goes on, and what commands can do of the change is done: see [`LiveError::done`].
     ///
     /// # Cancel safety
-    /// Dropping the future may leave the process between two documents; the file then holds the new one, and the next apply
-    /// finds out. As for the reload, see [`Applier::apply`].
+    /// Dropping the future may leave the process between two documents, of which it says the old one or none; the next apply finds
+    /// out. As for the reload, see [`Applier::apply`].
     pub async fn apply(&mut self, document: &Document) -> Result<Progress, LiveError> {
         let started = Instant::now();
         let mut deed = Deed::default();
@@ -271,7 +291,7 @@ impl Live {
         self.known.as_ref().map(|known| &known.leaving)
     }
 
-    /// The process that is known to run what the file says; `None` before the first apply, and where it can't be told.
+    /// The process that is known to run what was applied last, or some of it; `None` before the first apply, and where it can't be told.
     pub fn process(&self) -> Option<Identity> {
         self.known.as_ref().map(|known| known.identity)
     }
