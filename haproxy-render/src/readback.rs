@@ -118,7 +118,11 @@ impl Reading {
 
     /// Takes a line without its indent; false if it is left out.
     fn take(&mut self, text: &str) -> bool {
-        if let Some(server) = Server::read(text) {
+        if let Some(mut server) = Server::read(text) {
+            // Most servers of a backend have the same: 100,000 texts would be megabytes.
+            if let Some(last) = self.backend.servers.last() {
+                server.share_options(last);
+            }
             let new = self.names.insert(server.name().clone()) & self.ids.insert(server.id());
             if new {
                 self.backend.servers.push(server);

@@ -180,6 +180,13 @@ impl Server {
         self.address.dns().is_some() && !self.inherits_init_addr
     }
 
+    /// Has its options' text in common with another server, if they are the same.
+    pub(crate) fn share_options(&mut self, other: &Self) {
+        if self.options == other.options {
+            self.options = other.options.clone();
+        }
+    }
+
     /// Reads a line that [`line`](Self::line) wrote; `None` for any other, even if HAProxy would read it alike.
     pub(crate) fn read(line: &str) -> Option<Self> {
         let rest = line.strip_prefix("server ")?;
