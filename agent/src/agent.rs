@@ -247,7 +247,7 @@ impl Reconciler {
         let (mut changed, mut outcomes) = (Vec::<Changed>::new(), Vec::new());
         for index in services {
             let said = self.running.views[index].observed.borrow().snapshot.clone();
-            changed.extend(self.model.refresh(index, said.as_ref(), self.output.leaving()));
+            changed.extend(self.model.refresh(index, said.as_ref(), self.output.live()));
             outcomes.push((index, self.model.outcome(index)));
         }
         self.applied.send_if_modified(|view| {

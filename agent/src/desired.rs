@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use discovery_core::{Endpoint, Rejection};
 use haproxy_render::{
-    Address, Backend, Bind, Cookie, Frontend, Ids, Line, Name, Server, ServerId, ServerOptions, Service,
-    Weight,
+    Address, Backend, Bind, Cookie, Frontend, Ids, Line, Name, OptionPool, Server, ServerId, ServerOptions,
+    Service, Weight,
 };
 
 use sha1::{Digest as _, Sha1};
@@ -30,6 +30,10 @@ pub(crate) struct Shape {
     pub(crate) cookie_value: CookieValue,
     /// Whether a `default-server` line says what becomes of a name that does not resolve.
     pub(crate) names_init_addr: bool,
+    /// What servers inherit, to be written out on their lines: one that is added at run time inherits nothing.
+    pub(crate) inherited: ServerOptions,
+    /// The algorithm, where nobody has stated it: HAProxy's default depends on its version.
+    pub(crate) balance: Option<Line>,
     pub(crate) order: Order,
     pub(crate) use_nerve_weights: bool,
     pub(crate) max_server_id: ServerId,
@@ -105,21 +109,26 @@ pub(crate) type KnownIds = BTreeMap<Name, ServerId>;
 
 impl Shape {
     /// Makes the servers. `before` are those that were served before this program started; `ids` are those that
-    /// servers have, and become those that they are given; `leaving` are servers that HAProxy still has besides.
+    /// servers have, and become those that they are given. `held` are those that servers have in HAProxy, where ids can only
+    /// be given anew by deleting their holders.
     pub(crate) fn desired(
         &self,
         served: &Served,
         before: &[Server],
         ids: &mut KnownIds,
-        leaving: &KnownIds,
+        held: Option<&KnownIds>,
     ) -> Desired {
+        let mut pool = OptionPool::default();
         let (servers, rejected) = match served {
-            Served::Unheard(_) if !before.is_empty() => (before.to_vec(), Vec::new()),
+            Served::Unheard(_) if !before.is_empty() => {
+                (before.iter().map(|server| self.whole(server, &mut pool)).collect(), Vec::new())
+            }
             Served::Known(snapshot) | Served::Unheard(snapshot) => {
-                self.servers(snapshot.endpoints(), ids, leaving)
+                self.servers(snapshot.endpoints(), ids, held, &mut pool)
             }
         };
-        let mut backend = Backend::new(self.backend_name.clone(), self.backend.clone());
+        let lines = self.balance.iter().chain(&self.backend).cloned().collect();
+        let mut backend = Backend::new(self.backend_name.clone(), lines);
         backend.servers = servers;
         let mut service = Service::new(self.service.clone(), backend);
         service.shared_frontend.clone_from(&self.shared_frontend);
@@ -136,7 +145,8 @@ impl Shape {
         &self,
         endpoints: &[Endpoint],
         ids: &mut KnownIds,
-        leaving: &KnownIds,
+        held: Option<&KnownIds>,
+        pool: &mut OptionPool,
     ) -> (Vec<Server>, Vec<Rejection>) {
         let mut rejected = Vec::new();
         let mut named = Vec::with_capacity(endpoints.len());
@@ -153,18 +163,7 @@ impl Shape {
             }
         }
         // Ids first and for all: which number a server gets must not hang on the order of the lines.
-        let mut known = std::mem::take(ids);
-        // One that comes back while it leaves is that server still; what the others have is not free yet.
-        let (back, gone): (Vec<_>, Vec<_>) = leaving.iter().partition(|(name, _)| taken.contains(*name));
-        for (name, id) in back {
-            known.entry(name.clone()).or_insert(*id);
-        }
-        let assigned = Ids::new()
-            .max(self.max_server_id)
-            .previous(known)
-            .reserved(self.reserved_ids.iter().chain(gone.into_iter().map(|(_, id)| id)).copied())
-            .assign(named.iter().map(|(name, endpoint)| (name.clone(), wanted_id(endpoint))));
-        *ids = assigned.ids;
+        *ids = self.assign(std::mem::take(ids), held, &named);
         // Read once for all: a hundred servers then share one text.
         let constant = Constant {
             own: self.options.constant().map(trusted),
@@ -177,12 +176,38 @@ impl Shape {
                 None => Err(format!("no id is left up to {}", self.max_server_id)),
             };
             match server {
-                Ok(server) => servers.push(server),
+                Ok(server) => servers.push(self.whole(&server, pool)),
                 Err(reason) => rejected.push(Rejection::new(&endpoint.to_string(), &reason)),
             }
         }
         self.order.sort(&mut servers);
         (servers, rejected)
+    }
+
+    fn assign(&self, mut known: KnownIds, held: Option<&KnownIds>, named: &[(Name, &Endpoint)]) -> KnownIds {
+        let wanted: HashSet<&Name> = named.iter().map(|(name, _)| name).collect();
+        // What those have that go, now or still, is not free before they are gone.
+        let gone: Vec<ServerId> = held.map_or_else(Vec::new, |held| {
+            let gone = known.iter().chain(held).filter(|(name, _)| !wanted.contains(name));
+            gone.map(|(_, id)| *id).collect()
+        });
+        // One that comes back while it leaves is that server still.
+        for (name, id) in held.into_iter().flatten().filter(|(name, _)| wanted.contains(name)) {
+            known.entry(name.clone()).or_insert(*id);
+        }
+        let ids = Ids::new().max(self.max_server_id).previous(known);
+        let reserved = |gone: &[ServerId]| {
+            let ids = ids.clone().reserved(self.reserved_ids.iter().chain(gone).copied());
+            ids.assign(named.iter().map(|(name, endpoint)| (name.clone(), wanted_id(endpoint))))
+        };
+        let assigned = reserved(&gone);
+        // Rather one after the other than not at all.
+        if assigned.left_out.is_empty() { assigned.ids } else { reserved(&[]).ids }
+    }
+
+    /// The server with all that it inherits written out, if there is room for that.
+    fn whole(&self, server: &Server, pool: &mut OptionPool) -> Server {
+        pool.share(server.with_defaults(&self.inherited).unwrap_or_else(|_| server.clone()))
     }
 
     fn server(

@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use discovery_core::{Rejected, Snapshot};
-use haproxy_render::{Document, ReadBack, Server, Service, plan::Leaving};
+use haproxy_render::{Document, ReadBack, Server, Service};
+use haproxy_runtime::Live;
 use tracing::warn;
 
 use crate::{
@@ -83,16 +84,16 @@ impl Model {
         Self { document, services: states, haproxy: haproxy.clone() }
     }
 
-    /// Looks at one service again, by its place in the configuration. `None`: nothing is different for HAProxy. `leaving`
-    /// are the servers that HAProxy has not let go of yet.
+    /// Looks at one service again, by its place in the configuration. `None`: nothing is different for HAProxy. `live`
+    /// knows which servers HAProxy has, if anybody does.
     pub(crate) fn refresh(
         &mut self,
         index: usize,
         said: Option<&Snapshot>,
-        leaving: Option<&Leaving>,
+        live: Option<&Live>,
     ) -> Option<Changed> {
         let state = self.services.get_mut(index)?;
-        let desired = state.desired(said, &self.haproxy, leaving);
+        let desired = state.desired(said, &self.haproxy, live);
         let (position, desired) = (state.position?, desired?);
         let current = &mut self.document.services[position];
         if **current == desired {
@@ -124,7 +125,7 @@ impl State {
         &mut self,
         said: Option<&Snapshot>,
         haproxy: &Haproxy,
-        leaving: Option<&Leaving>,
+        live: Option<&Live>,
     ) -> Option<Service> {
         self.generator.follow(said.and_then(Snapshot::settings), &self.config, haproxy);
         let shape: &Shape = self.generator.shape().or(self.config.shape.as_ref())?;
@@ -135,11 +136,11 @@ impl State {
             warn!(service, error = %reason, "nobody is elected leader, so nobody is served");
         }
         self.leaderless = no_leader.is_some() && said.is_some();
-        let leaving: KnownIds = leaving.map_or_else(KnownIds::new, |leaving| {
-            let of_it = leaving.iter().filter(|departure| *departure.backend() == shape.backend_name);
-            of_it.map(|departure| (departure.server().clone(), departure.id())).collect()
+        let held: Option<KnownIds> = live.map(|live| {
+            let held = live.holders(&shape.backend_name);
+            held.map(|(name, id)| (name.clone(), id)).collect()
         });
-        let desired = shape.desired(&served, &self.before, &mut self.ids, &leaving);
+        let desired = shape.desired(&served, &self.before, &mut self.ids, held.as_ref());
         if let Served::Known(_) = served {
             // Once a source was believed, those from before the start are out of date, whatever it says next.
             self.before = Vec::new();

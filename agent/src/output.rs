@@ -2,7 +2,7 @@
 
 use std::{fmt, future::pending, time::Duration};
 
-use haproxy_render::{Document, ReadBack, Renderer, plan::Leaving};
+use haproxy_render::{Document, ReadBack, Renderer};
 use haproxy_runtime::{Applied, Applier, Behind, Counters, Filed, Live, LiveCounters, Progress};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
@@ -184,7 +184,7 @@ impl Output {
             sleep_until(at).await;
             self.tend().await;
         }
-        if let Some(leaving) = self.leaving().filter(|leaving| !leaving.is_empty()) {
+        if let Some(leaving) = self.live().and_then(Live::leaving).filter(|leaving| !leaving.is_empty()) {
             warn!(
                 servers = leaving.len(),
                 "some servers that have left still have connections: they get no more, and the next run, or reload, deletes them"
@@ -242,11 +242,11 @@ impl Output {
         }
     }
 
-    /// The servers that HAProxy has not let go of yet.
-    pub(crate) fn leaving(&self) -> Option<&Leaving> {
+    /// Who knows which servers HAProxy has, if anybody does.
+    pub(crate) fn live(&self) -> Option<&Live> {
         match &self.way {
             Way::Reloads { .. } => None,
-            Way::Commands(live) => live.leaving(),
+            Way::Commands(live) => Some(live),
         }
     }
 

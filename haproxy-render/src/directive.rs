@@ -4,6 +4,8 @@
 
 use crate::line::Line;
 use crate::option::{InvalidOption, ServerOptions};
+use crate::server_keyword::base;
+use crate::word::groups;
 
 /// The words of a line up to a comment. Quotes are not looked into: none of the directives here needs any.
 fn words(line: &Line) -> impl Iterator<Item = &str> {
@@ -33,6 +35,44 @@ pub fn mode(lines: &[Line]) -> Option<&str> {
 /// The algorithm of `balance`: `roundrobin`, `leastconn`, `hdr(host)`, …
 pub fn balance(lines: &[Line]) -> Option<&str> {
     last(lines, "balance")
+}
+
+/// Whether the `cookie` line has HAProxy compute the servers' cookies (`dynamic`). It does so only for servers that have none.
+pub fn has_dynamic_cookies(lines: &[Line]) -> bool {
+    let cookie = |line: &&Line| words(line).next().is_some_and(|first| first.eq_ignore_ascii_case("cookie"));
+    lines.iter().rfind(cookie).is_some_and(|line| words(line).skip(2).any(|word| word == "dynamic"))
+}
+
+/// The line that states the algorithm that HAProxy took without being told up to 3.2, and Synapse's users with it. From 3.3
+/// on it is `random`.
+pub const BALANCE: &str = "balance roundrobin";
+
+/// Whether a backend leaves the algorithm to HAProxy, and can say it: [`BALANCE`] may stand before its own lines.
+///
+/// To be asked of the lines that it inherits and then of its own. `false` where something else than an algorithm decides
+/// (`dispatch`, `option transparent`, with which HAProxy refuses or ignores `balance`), and in modes other than `http` and
+/// `tcp`.
+///
+/// ```
+/// use haproxy_render::{Line, directive};
+///
+/// let lines = |texts: &[&str]| texts.iter().map(|text| Line::parse(text)).collect::<Result<Vec<_>, _>>();
+/// assert!(directive::lacks_balance(&lines(&["mode http", "option httpchk"])?));
+/// assert!(!directive::lacks_balance(&lines(&["mode http", "balance leastconn"])?));
+/// # Ok::<(), haproxy_render::InvalidLine>(())
+/// ```
+pub fn lacks_balance<'a>(lines: impl IntoIterator<Item = &'a Line>) -> bool {
+    let mut by_algorithm = true;
+    for line in lines {
+        let mut words = words(line);
+        let first = words.next().unwrap_or_default();
+        match (first, words.next().unwrap_or_default()) {
+            ("balance" | "dispatch" | "transparent", _) | ("option", "transparent" | "http_proxy") => return false,
+            ("mode", mode) => by_algorithm = matches!(mode, "http" | "tcp"),
+            _ => {}
+        }
+    }
+    by_algorithm
 }
 
 /// Whether a `default-server` line sets `init-addr`, so that servers need not.
@@ -69,6 +109,22 @@ pub fn default_server<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Result<S
         }
         all.join(&ServerOptions::trusted(rest)?)
     })
+}
+
+/// What servers inherit by these lines, if all of it can be written out on their own lines, too, without a change of meaning;
+/// `None` where HAProxy alone knows (conditions, lines that it would not take), or where an option that is there twice would
+/// count twice.
+///
+/// To be asked as [`default_server`].
+pub fn written_out<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Option<ServerOptions> {
+    let lines: Vec<&Line> = lines.into_iter().collect();
+    if lines.iter().any(|line| line.as_str().starts_with('.')) {
+        return None;
+    }
+    let options = default_server(lines).ok()?;
+    let words = options.words();
+    let adds_up = groups(&words).iter().any(|group| base(group[0]) == "set-proxy-v2-tlv-fmt");
+    (!adds_up).then_some(options)
 }
 
 #[cfg(test)]
@@ -112,6 +168,34 @@ mod tests {
         assert_eq!(all(&["default-server", "default-servers check"]), Ok(String::new()));
         assert!(all(&["default-server sni \"str(a)"]).is_err());
         assert!(all(&["default-server id 5"]).is_err());
+    }
+
+    #[test]
+    fn only_a_backend_that_leaves_the_algorithm_to_haproxy_lacks_it() {
+        let lacks = |texts: &[&str]| lacks_balance(&lines(texts));
+        assert!(lacks(&[]) && lacks(&["mode http", "# balance source"]) && lacks(&["mode log", "mode tcp"]));
+        for stated in ["balance source", "dispatch 10.0.0.1:80", "option transparent", "transparent", "mode log"] {
+            assert!(!lacks(&["mode http", stated]), "{stated}");
+        }
+        assert!(!lacks(&["balance first", "mode tcp"]), "what is inherited is stated");
+        assert!(Line::parse(BALANCE).is_ok_and(|line| !lacks_balance([&line])));
+    }
+
+    #[test]
+    fn dynamic_cookies_are_those_of_the_last_cookie_line() {
+        assert!(has_dynamic_cookies(&lines(&["cookie S insert dynamic"])));
+        assert!(!has_dynamic_cookies(&lines(&["cookie S insert dynamic", "cookie S insert # dynamic"])));
+        assert!(!has_dynamic_cookies(&lines(&["cookie dynamic insert", "dynamic-cookie-key dynamic"])));
+    }
+
+    #[test]
+    fn what_can_not_stand_on_each_server_line_is_not_written_out() {
+        let out = |texts: &[&str]| written_out(&lines(texts)).map(|options| options.to_string());
+        assert_eq!(out(&["default-server check", "default-server inter 2s"]), Some("check inter 2s".to_owned()));
+        assert_eq!(out(&["balance first"]), Some(String::new()));
+        assert_eq!(out(&[".if defined(X)", "default-server check", ".endif"]), None);
+        assert_eq!(out(&["default-server sni \"a"]), None);
+        assert_eq!(out(&["default-server set-proxy-v2-tlv-fmt(0x20) %[src]"]), None);
     }
 
     #[test]

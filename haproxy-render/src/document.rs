@@ -106,26 +106,30 @@ impl Document {
     /// The lines of the `defaults` sections that the services' backends and frontends inherit from, in the order in which
     /// they apply: of the last `defaults` section before them, after those that it names by `from`.
     pub fn inherited(&self) -> Vec<&Line> {
-        let Some(last) = self.extra_sections.iter().rposition(Section::is_defaults) else {
-            return self.defaults.iter().collect();
+        Section::inherited(&self.defaults, &self.extra_sections)
+    }
+}
+
+impl Section {
+    /// As [`Document::inherited`], of a document with these lines of `defaults` and these sections.
+    pub fn inherited<'a>(defaults: &'a [Line], sections: &'a [Self]) -> Vec<&'a Line> {
+        let Some(last) = sections.iter().rposition(Self::is_defaults) else {
+            return defaults.iter().collect();
         };
         // Every step of the chain goes towards the start of the file: it ends.
         let mut chain = vec![last];
         let mut at = last;
-        while let Some(parent) = self.extra_sections[at].parent() {
-            let before = &self.extra_sections[..at];
-            let named = |section: &Section| section.is_defaults() && section.name() == Some(parent);
-            match before.iter().rposition(named) {
+        while let Some(parent) = sections[at].parent() {
+            let named = |section: &Self| section.is_defaults() && section.name() == Some(parent);
+            match sections[..at].iter().rposition(named) {
                 Some(parent) => at = parent,
                 None => break,
             }
             chain.push(at);
         }
-        chain.iter().rev().flat_map(|&at| &self.extra_sections[at].lines).collect()
+        chain.iter().rev().flat_map(|&at| &sections[at].lines).collect()
     }
-}
 
-impl Section {
     fn words(&self) -> impl Iterator<Item = &str> {
         self.title.as_str().split('#').next().unwrap_or_default().split_ascii_whitespace()
     }

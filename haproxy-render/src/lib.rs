@@ -119,7 +119,7 @@ pub use id::{Assigned, Ids};
 pub use line::{InvalidLine, Line};
 pub use name::{Cookie, InvalidCookie, InvalidName, Name};
 pub use number::{InvalidServerId, InvalidWeight, ServerId, Weight};
-pub use option::{InvalidOption, OptionProblem, ServerOptions};
+pub use option::{InvalidOption, OptionPool, OptionProblem, ServerOptions};
 pub use readback::ReadBack;
 pub use render::{HEADER, Renderer, render, render_service};
 pub use server::{Server, ServerBuilder};

@@ -1,5 +1,7 @@
 //! The options at the end of a `server` line.
 
+mod pool;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use thiserror::Error;
 use crate::number::{ServerId, digits};
 use crate::word::{groups, harmless, scan};
 use crate::{policy, server_keyword};
+
+pub use pool::OptionPool;
 
 /// Most words in one set of options. HAProxy takes 64 words a line or command; the words that a server can have besides
 /// its options are 13 (`add server B/S ADDR id N cookie C weight W init-addr LIST backup` and their like).

@@ -9,6 +9,7 @@ use crate::document::Backend;
 use crate::line::Line;
 use crate::name::Name;
 use crate::number::ServerId;
+use crate::option::OptionPool;
 use crate::render::HEADER;
 use crate::server::Server;
 
@@ -47,11 +48,12 @@ impl ReadBack {
         }
         let mut read = Self { backends: BTreeMap::new(), skipped: usize::from(!rest.is_empty()) };
         let mut current: Option<Reading> = None;
+        let mut pool = OptionPool::default();
         for line in lines {
             match line.strip_prefix('\t') {
                 Some(line) => {
                     if let Some(reading) = &mut current {
-                        read.skipped += usize::from(!reading.take(line));
+                        read.skipped += usize::from(!reading.take(line, &mut pool));
                     }
                 }
                 // Every line without indent but a blank one is the title of a section.
@@ -117,15 +119,11 @@ impl Reading {
     }
 
     /// Takes a line without its indent; false if it is left out.
-    fn take(&mut self, text: &str) -> bool {
-        if let Some(mut server) = Server::read(text) {
-            // Most servers of a backend have the same: 100,000 texts would be megabytes.
-            if let Some(last) = self.backend.servers.last() {
-                server.share_options(last);
-            }
+    fn take(&mut self, text: &str, pool: &mut OptionPool) -> bool {
+        if let Some(server) = Server::read(text) {
             let new = self.names.insert(server.name().clone()) & self.ids.insert(server.id());
             if new {
-                self.backend.servers.push(server);
+                self.backend.servers.push(pool.share(server));
             }
             return new;
         }

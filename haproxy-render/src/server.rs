@@ -52,7 +52,7 @@ pub struct Server {
     backup: bool,
     cookie: Option<Cookie>,
     disabled: bool,
-    options: ServerOptions,
+    pub(crate) options: ServerOptions,
     /// Whether a DNS name is written without `init-addr`. Always false for an IP address, and where options have one.
     inherits_init_addr: bool,
 }
@@ -178,13 +178,6 @@ impl Server {
     fn needs_init_addr(&self) -> bool {
         // A canonical server's options have an `init-addr` only with `inherits_init_addr`, or for an IP address.
         self.address.dns().is_some() && !self.inherits_init_addr
-    }
-
-    /// Has its options' text in common with another server, if they are the same.
-    pub(crate) fn share_options(&mut self, other: &Self) {
-        if self.options == other.options {
-            self.options = other.options.clone();
-        }
     }
 
     /// Reads a line that [`line`](Self::line) wrote; `None` for any other, even if HAProxy would read it alike.

@@ -7,6 +7,7 @@ mod deed;
 mod departure;
 mod error;
 mod filing;
+mod holder;
 mod note;
 mod reloading;
 mod repair;

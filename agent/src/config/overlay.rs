@@ -87,7 +87,7 @@ impl Service {
                 Err(message) => problems.push(section.problem_at("server_options", message)),
             }
         }
-        shape::settle(&mut shape, defaults);
+        shape::settle(&mut shape, haproxy);
         if problems.is_empty() { Ok(Some(shape)) } else { Err(problems) }
     }
 

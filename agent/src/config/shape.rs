@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU16;
 
-use haproxy_render::{Address, Bind, Line, Name, Server, ServerId, ServerOptions, directive, keyword};
+use haproxy_render::{
+    Address, Bind, Line, Name, Section as Extra, Server, ServerId, ServerOptions, directive, keyword,
+};
 
 use super::{
     Node, Port, Problem, Section, Value,
@@ -63,6 +65,8 @@ pub(super) fn read(
         cookie: false,
         cookie_value: cookie_value?,
         names_init_addr: false,
+        inherited: ServerOptions::none(),
+        balance: None,
         frontend,
         has_frontend: !matches!(raw.port, Given::Absent),
         bind,
@@ -76,16 +80,21 @@ pub(super) fn read(
         use_nerve_weights: haproxy.use_nerve_weights,
         max_server_id: haproxy.max_server_id,
     };
-    settle(&mut shape, &haproxy.defaults);
+    settle(&mut shape, haproxy);
     Some(shape)
 }
 
-/// Sets what follows from the lines of the backend and those of the `defaults` section.
-pub(super) fn settle(shape: &mut Shape, defaults: &[Line]) {
-    let in_effect = |test: fn(&[Line]) -> bool| test(defaults) || test(&shape.backend);
-    let mode = directive::mode(&shape.backend).or_else(|| directive::mode(defaults));
-    shape.cookie = in_effect(directive::has_cookie) && mode == Some("http");
-    shape.names_init_addr = in_effect(directive::sets_init_addr);
+/// Sets what follows from the lines of the backend and those that it inherits.
+pub(super) fn settle(shape: &mut Shape, haproxy: &Haproxy) {
+    let inherited = Extra::inherited(&haproxy.defaults, &haproxy.extra_sections);
+    let lines: Vec<Line> = inherited.into_iter().chain(&shape.backend).cloned().collect();
+    // HAProxy computes cookies for those servers alone that have none.
+    let computed = directive::has_dynamic_cookies(&lines);
+    shape.cookie = directive::has_cookie(&lines) && !computed && directive::mode(&lines) == Some("http");
+    shape.names_init_addr = directive::sets_init_addr(&lines);
+    shape.inherited = directive::written_out(&lines).unwrap_or_default();
+    shape.balance =
+        directive::lacks_balance(&lines).then(|| Line::parse(directive::BALANCE).ok()).flatten();
 }
 
 pub(super) fn cookie_value(

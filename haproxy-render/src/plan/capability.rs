@@ -101,6 +101,11 @@ impl Capabilities {
         self.since(3, 0)
     }
 
+    /// Whether a backend that does not state its algorithm is [`BALANCE`](crate::directive::BALANCE)d: before 3.3.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.version.is_some() && !self.since(3, 3)
+    }
+
     /// What makes an added server keep idle connections as one from the file does: nothing from 3.0 on.
     pub(crate) fn idle_pool(&self) -> &'static [(&'static str, &'static str)] {
         // Before, these two begin at zero instead of at their defaults, and connections to the server are never used twice.

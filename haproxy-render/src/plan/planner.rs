@@ -137,7 +137,7 @@ impl Planner {
         // the next one inherits.
         let mut inherited: Option<Vec<&Line>> = None;
         for (old, new) in &sides.both {
-            let reasons = structure::service(old, new);
+            let reasons = structure::service(old, new, || before.inherited(), &self.capabilities);
             if !reasons.is_empty() {
                 draft.reasons.extend(reasons);
                 continue;

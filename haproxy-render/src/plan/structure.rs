@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Reason;
+use super::{Capabilities, Reason};
+use crate::directive::{BALANCE, lacks_balance};
 use crate::document::{Document, Service};
+use crate::line::Line;
 use crate::name::Name;
 
 /// The services of two documents, side by side.
@@ -93,13 +95,25 @@ fn shared_lines_differ(before: &Document, after: &Document, sides: &Sides<'_>) -
     lines(before) != lines(after)
 }
 
-/// What differs in a service's own sections, apart from its servers.
-pub(crate) fn service(before: &Service, after: &Service) -> Vec<Reason> {
+/// What differs in a service's own sections, apart from its servers. `inherited` are the lines that `before` inherits.
+pub(crate) fn service<'a>(
+    before: &Service,
+    after: &Service,
+    inherited: impl FnOnce() -> Vec<&'a Line>,
+    capabilities: &Capabilities,
+) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if before.frontend != after.frontend {
         reasons.push(Reason::Frontend { service: after.name.clone() });
     }
-    if before.backend.lines != after.backend.lines {
+    let (was, is) = (&before.backend.lines, &after.backend.lines);
+    // Stating what the process does anyway changes the file alone.
+    let stated = |is: &[Line]| {
+        is.split_first().is_some_and(|(first, rest)| first.as_str() == BALANCE && rest == was.as_slice())
+            && capabilities.takes_turns()
+            && lacks_balance(inherited().into_iter().chain(was))
+    };
+    if was != is && !stated(is) {
         reasons.push(Reason::Lines { backend: after.backend.name.clone() });
     }
     reasons

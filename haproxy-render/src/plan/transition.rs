@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::moves::{Moves, Out, Rules, Swap, can_swap, serves};
-use super::options::{has_agent, is_pinned};
+use super::moves::{Moves, Out, Rules, Swap, can_swap, serves, weight};
+use super::options::{has_agent, is_pinned, same_limit, same_make};
 use super::reason::{Obstacle, Reason};
 use super::setting::Setting;
 use super::way::{Hurdle, Way, between};
@@ -103,7 +103,12 @@ impl<'a> Draft<'a> {
         for new in &self.after.servers {
             match self.old.get(new.name()) {
                 Some(old) if *old == new => {}
-                Some(old) => self.out.changes.push(Change::between(backend, old, new)),
+                Some(old) => match (self.setting.complete(old), self.setting.complete(new)) {
+                    // Words that one inherits and the other states make no difference.
+                    (Ok(was), Ok(is)) if is_same(&was, &is) => {}
+                    (Ok(was), Ok(is)) => self.out.changes.push(Change::between(backend, &was, &is)),
+                    _ => self.out.changes.push(Change::between(backend, old, new)),
+                },
                 None => self.out.changes.push(Change::added(backend, new)),
             }
         }
@@ -319,6 +324,13 @@ impl<'a> Draft<'a> {
             .filter(|new| !self.old.contains_key(new.name()) && !self.held.contains(new.name()));
         stay.chain(come.cloned()).collect()
     }
+}
+
+/// Whether two servers of one name, both without anything that they inherit, are one to HAProxy.
+fn is_same(a: &Server, b: &Server) -> bool {
+    same_make(a, b)
+        && same_limit(a, b)
+        && (a.address(), a.port(), weight(a), a.disabled()) == (b.address(), b.port(), weight(b), b.disabled())
 }
 
 /// A server that serves, on its way out.
