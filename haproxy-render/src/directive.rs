@@ -67,7 +67,9 @@ pub fn lacks_balance<'a>(lines: impl IntoIterator<Item = &'a Line>) -> bool {
         let mut words = words(line);
         let first = words.next().unwrap_or_default();
         match (first, words.next().unwrap_or_default()) {
-            ("balance" | "dispatch" | "transparent", _) | ("option", "transparent" | "http_proxy") => return false,
+            ("balance" | "dispatch" | "transparent", _) | ("option", "transparent" | "http_proxy") => {
+                return false;
+            }
             ("mode", mode) => by_algorithm = matches!(mode, "http" | "tcp"),
             _ => {}
         }
@@ -174,7 +176,9 @@ mod tests {
     fn only_a_backend_that_leaves_the_algorithm_to_haproxy_lacks_it() {
         let lacks = |texts: &[&str]| lacks_balance(&lines(texts));
         assert!(lacks(&[]) && lacks(&["mode http", "# balance source"]) && lacks(&["mode log", "mode tcp"]));
-        for stated in ["balance source", "dispatch 10.0.0.1:80", "option transparent", "transparent", "mode log"] {
+        for stated in
+            ["balance source", "dispatch 10.0.0.1:80", "option transparent", "transparent", "mode log"]
+        {
             assert!(!lacks(&["mode http", stated]), "{stated}");
         }
         assert!(!lacks(&["balance first", "mode tcp"]), "what is inherited is stated");
@@ -191,7 +195,10 @@ mod tests {
     #[test]
     fn what_can_not_stand_on_each_server_line_is_not_written_out() {
         let out = |texts: &[&str]| written_out(&lines(texts)).map(|options| options.to_string());
-        assert_eq!(out(&["default-server check", "default-server inter 2s"]), Some("check inter 2s".to_owned()));
+        assert_eq!(
+            out(&["default-server check", "default-server inter 2s"]),
+            Some("check inter 2s".to_owned())
+        );
         assert_eq!(out(&["balance first"]), Some(String::new()));
         assert_eq!(out(&[".if defined(X)", "default-server check", ".endif"]), None);
         assert_eq!(out(&["default-server sni \"a"]), None);

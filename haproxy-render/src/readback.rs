@@ -185,6 +185,18 @@ mod tests {
     }
 
     #[test]
+    fn servers_that_are_alike_share_the_text_of_their_options() {
+        let line = |at: u32| format!("\tserver s{at} 10.0.0.1:80 id {at} check inter 2s\n");
+        let text = file(&format!("backend web\n{}\nbackend db\n{}", line(1) + &line(2), line(3)));
+        let read = ReadBack::parse(&text).unwrap();
+        let mut texts =
+            read.backends().flat_map(|backend| &backend.servers).map(|server| server.options().as_str());
+        let first = texts.next().unwrap();
+        assert_eq!(first, "check inter 2s");
+        assert_eq!(texts.filter(|text| std::ptr::eq(*text, first)).count(), 2);
+    }
+
+    #[test]
     fn a_line_that_was_cut_off_is_not_believed() {
         let whole = file("backend web\n\tserver a 10.0.0.1:80 id 12\n\tserver b 10.0.0.2:80 id 13\n");
         assert_eq!(servers(&whole).len(), 2);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use haproxy_render::plan::{
     Capabilities, Commands, Drain, InitState, Leaving, Plan, Planner, Running, Strangers, Verdict,
 };
-use haproxy_render::{Document, Name, Renderer, directive, render};
+use haproxy_render::{Document, Line, Name, ReadBack, Renderer, directive, render};
 use model::document::{Shown, document, frame};
 use model::{Haproxy, Version};
 use proptest::collection::vec;
@@ -149,8 +149,18 @@ fn connect(haproxy: &mut Haproxy, luck: &mut Luck) {
 }
 
 fn documents() -> impl Strategy<Value = Vec<Shown>> {
-    (frame(), any::<bool>()).prop_flat_map(|(frame, written_out)| {
-        (1..5_usize).prop_flat_map(move |count| vec(document(&frame, written_out), count + 1))
+    // Most of the time all documents are of one version of the program that makes them.
+    let kinds = prop_oneof![
+        2 => Just((false, false)),
+        4 => Just((true, true)),
+        1 => Just((false, true)),
+        1 => Just((true, false)),
+    ];
+    (frame(), kinds, 1..5_usize).prop_flat_map(|(frame, (first, rest), count)| {
+        (document(&frame, first), vec(document(&frame, rest), count)).prop_map(|(first, mut rest)| {
+            rest.insert(0, first);
+            rest
+        })
     })
 }
 
@@ -279,6 +289,35 @@ proptest! {
         let lasting = |document: &Document| Haproxy::start(version, &render(document)).lasting(|_, _| false);
         prop_assert_eq!(lasting(document), lasting(&whole));
         prop_assert_eq!(planner(version).change(document, &whole, &Leaving::default()), Plan::Nothing);
+    }
+
+    #[test]
+    fn the_file_of_an_earlier_version_is_taken_over_as_it_is(
+        version in versions(),
+        earlier in frame().prop_flat_map(|frame| document(&frame, false)),
+    ) {
+        let mut wanted = earlier.0.clone();
+        for service in &mut wanted.services {
+            let backend = &mut Arc::make_mut(service).backend;
+            let lines: Vec<_> = earlier.inherited().into_iter().chain(&backend.lines).cloned().collect();
+            let defaults = directive::written_out(&lines).expect("the lines are plain");
+            for server in &mut backend.servers {
+                *server = server.with_defaults(&defaults).expect("the options are few");
+            }
+            if directive::lacks_balance(&lines) {
+                backend.lines.insert(0, Line::parse(directive::BALANCE).unwrap());
+            }
+        }
+        let read = ReadBack::document(&render(&earlier), &wanted).expect("it is understood");
+        prop_assert_eq!(planner(version).change(&read, &wanted, &Leaving::default()), Plan::Nothing);
+        // And with what is new besides, only that is told of.
+        let mut more = wanted.clone();
+        let Some(first) = more.services.first_mut() else { return Ok(()) };
+        let backend = &mut Arc::make_mut(first).backend;
+        let Some(gone) = backend.servers.pop() else { return Ok(()) };
+        let plan = planner(version).change(&read, &more, &Leaving::default());
+        prop_assert_eq!(plan.changes().len(), 1, "{:?}", plan.changes());
+        prop_assert_eq!(&plan.changes()[0].server, gone.name());
     }
 
     #[test]

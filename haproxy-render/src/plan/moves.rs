@@ -92,7 +92,7 @@ impl Adjustment {
     }
 
     /// Whether the server gets no traffic any more.
-    fn takes_away(&self) -> bool {
+    pub(crate) fn takes_away(&self) -> bool {
         self.disable || (self.weight && weight(&self.server) == Weight::ZERO)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::moves::{Moves, Out, Rules, Swap, can_swap, serves, weight};
+use super::moves::{Adjustment, Moves, Out, Rules, Swap, can_swap, serves, weight};
 use super::options::{has_agent, is_pinned, same_limit, same_make};
 use super::reason::{Obstacle, Reason};
 use super::setting::Setting;
@@ -283,13 +283,19 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where a reload is to come, nobody goes if nobody else serves until then.
+    /// Where a reload is to come, nobody goes or stops serving if nobody else serves until then.
     fn finish(mut self) -> Transition {
         let backend = &self.before.name;
         let spared = !self.out.reasons.is_empty() && self.would_be_empty();
         if spared {
             self.moves.departures.clear();
             self.out.departing.clear();
+            let (fewer, rest) = std::mem::take(&mut self.moves.adjustments)
+                .into_iter()
+                .partition::<Vec<_>, _>(Adjustment::takes_away);
+            self.moves.adjustments = rest;
+            let names = fewer.iter().filter_map(|adjustment| self.new.get(adjustment.server.name()));
+            self.held.extend(names.map(|server| server.name()));
         }
         if !self.out.reasons.is_empty() {
             self.out.reached = self.reached(spared);
@@ -330,7 +336,8 @@ impl<'a> Draft<'a> {
 fn is_same(a: &Server, b: &Server) -> bool {
     same_make(a, b)
         && same_limit(a, b)
-        && (a.address(), a.port(), weight(a), a.disabled()) == (b.address(), b.port(), weight(b), b.disabled())
+        && (a.address(), a.port(), weight(a), a.disabled())
+            == (b.address(), b.port(), weight(b), b.disabled())
 }
 
 /// A server that serves, on its way out.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::ReadBack;
+use crate::directive::BALANCE;
 use crate::document::{Backend, Document, Service};
+use crate::line::Line;
 use crate::plan::Revision;
 use crate::render::{is_text_of, own};
 
@@ -23,12 +25,19 @@ impl ReadBack {
         document.services.retain(|service| read.backend(&service.backend.name).is_some());
         for service in &mut document.services {
             let Some(was) = read.backend(&service.backend.name) else { continue };
-            let lines = same_lines(was, &service.backend);
+            let wanted = service.backend.lines.as_slice();
+            let lines = same_lines(was, wanted);
             if !(lines && was.servers == service.backend.servers) {
                 let mut before = Service::clone(service);
                 before.backend.servers.clone_from(&was.servers);
                 if !lines {
-                    before.backend.lines.clone_from(&was.lines);
+                    // An earlier version stated no algorithm.
+                    before.backend.lines = match wanted.split_first() {
+                        Some((first, rest)) if first.as_str() == BALANCE && same_lines(was, rest) => {
+                            rest.to_vec()
+                        }
+                        _ => was.lines.clone(),
+                    };
                 }
                 *service = Arc::new(before);
             }
@@ -38,15 +47,15 @@ impl ReadBack {
 }
 
 /// Whether the lines are the same in the file.
-fn same_lines(read: &Backend, wanted: &Backend) -> bool {
-    read.lines.len() == wanted.lines.len()
-        && read.lines.iter().zip(&wanted.lines).all(|(read, wanted)| read.as_str() == own(wanted))
+fn same_lines(read: &Backend, wanted: &[Line]) -> bool {
+    read.lines.len() == wanted.len()
+        && read.lines.iter().zip(wanted).all(|(read, wanted)| read.as_str() == own(wanted))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Frontend, Line, Name, Renderer, Server, render};
+    use crate::{Frontend, Name, Renderer, Server, render};
 
     fn name(text: &str) -> Name {
         Name::parse(text).unwrap()

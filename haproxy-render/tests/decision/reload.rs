@@ -291,3 +291,22 @@ fn a_reload_elsewhere_does_not_hold_servers_up() {
     let rest = planner("3.0").change(meanwhile.document(), &after, meanwhile.commands().leaving());
     assert_eq!(reasons(rest), ["section global changed"]);
 }
+
+#[test]
+fn the_last_one_that_serves_does_so_until_the_reload() {
+    let with = |servers: &[&str]| document(servers);
+    let x = "server x 10.0.0.3:80 id 3";
+    let named = "server y db.example:80 id 4 init-addr last,libc,none";
+    for taken_away in [format!("{x} weight 0"), format!("{x} disabled")] {
+        let plan = planner("3.0").change(&with(&[x]), &with(&[named, &taken_away]), &Leaving::default());
+        assert!(reload(plan).meanwhile().is_none(), "{taken_away}");
+    }
+    // With company, it need not.
+    let plan = planner("3.0").change(
+        &with(&[x, A]),
+        &with(&[named, &format!("{x} weight 0"), A]),
+        &Leaving::default(),
+    );
+    let reload = reload(plan);
+    assert_eq!(texts(reload.meanwhile().unwrap().commands().steps()), ["set server web/x weight 0"]);
+}

@@ -267,3 +267,53 @@ fn a_plan_says_what_it_does() {
         "reload: section global changed; section defaults changed; section \"listen a\" changed; and 2 more reasons"
     );
 }
+
+#[test]
+fn options_are_the_same_whether_a_server_states_or_inherits_them() {
+    let lines = ["default-server check inter 2s weight 3"];
+    let (inherits, states) =
+        ("server x 10.0.0.3:80 id 3 inter 5s", "server x 10.0.0.3:80 id 3 check inter 5s weight 3");
+    assert_eq!(change("2.6", &lines, &[inherits], &[states]), Plan::Nothing);
+    assert_eq!(change("2.6", &lines, &[states], &[inherits]), Plan::Nothing);
+    // What is told of is what there is besides.
+    let y = "server y 10.0.0.4:80 id 4";
+    let plan = change("2.6", &lines, &[inherits], &[states, y]);
+    let told: Vec<_> = plan.changes().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["+ web/y 10.0.0.4:80"]);
+    let plan = change("2.6", &lines, &[inherits], &[&states.replace("5s", "6s")]);
+    let told: Vec<_> = plan.changes().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["~ web/x options \"check inter 5s\" -> \"check inter 6s\""]);
+}
+
+#[test]
+fn stating_the_algorithm_that_there_is_changes_the_file_alone() {
+    let plan = |version: &str, before: &[&str], after: &[&str]| {
+        planner(version).change(
+            &document(&[before, &[A]].concat()),
+            &document(&[after, &[A]].concat()),
+            &Leaving::default(),
+        )
+    };
+    for version in ["2.6", "2.8", "3.0", "3.2"] {
+        assert_eq!(plan(version, &["mode http"], &["balance roundrobin", "mode http"]), Plan::Nothing);
+    }
+    let lines = "backend web: its lines changed";
+    // There, it was another.
+    assert_eq!(reasons(plan("3.3", &[], &["balance roundrobin"])), [lines]);
+    for (before, after) in [
+        (vec!["balance source"], vec!["balance roundrobin", "balance source"]),
+        (vec![], vec!["balance leastconn"]),
+        (vec!["mode http"], vec!["mode http", "balance roundrobin"]),
+        (vec!["mode http"], vec!["balance roundrobin", "mode tcp"]),
+        (vec!["balance roundrobin"], vec![]),
+    ] {
+        assert_eq!(reasons(plan("3.0", &before, &after)), [lines], "{after:?}");
+    }
+    let inherits = |lines: &[&str]| {
+        let mut document = document(&[lines, &[A]].concat());
+        document.defaults.push(line("balance leastconn"));
+        document
+    };
+    let plan = planner("3.0").change(&inherits(&[]), &inherits(&["balance roundrobin"]), &Leaving::default());
+    assert_eq!(reasons(plan), [lines]);
+}

@@ -47,8 +47,39 @@ struct Blueprint {
     options: Vec<&'static str>,
 }
 
+/// `default-server` with any few of these.
+fn default_server() -> impl Strategy<Value = &'static str> {
+    let options = vec![
+        "check",
+        "no-check",
+        "inter 3s",
+        "fall 4",
+        "rise \"5\"",
+        "weight 0",
+        "weight 9",
+        "backup",
+        "no-backup",
+        "disabled",
+        "enabled",
+        "maxconn 8",
+        "ssl verify none",
+        "no-ssl",
+        "send-proxy",
+        "agent-check agent-port 9001",
+        "slowstart 5s",
+        "init-addr none",
+        "pool-max-conn 3",
+        "error-limit 7",
+    ];
+    // Leaked, as all other lines are constants: a few bytes a case.
+    vec(select(options), 1..5)
+        .prop_map(|options| &*Box::leak(format!("default-server {}", options.join(" ")).into_boxed_str()))
+}
+
 pub fn frame() -> impl Strategy<Value = Frame> {
     let line = prop_oneof![
+        6 => default_server().prop_map(|line| vec![line]),
+        2 => (default_server(), default_server()).prop_map(|(one, other)| vec![one, "balance first", other]),
         8 => Just(vec!["balance roundrobin"]),
         2 => Just(vec!["balance source", "hash-type consistent"]),
         1 => Just(vec!["balance source"]),
@@ -59,17 +90,20 @@ pub fn frame() -> impl Strategy<Value = Frame> {
         1 => Just(vec!["default-server weight 7", "default-server resolvers dns init-addr none"]),
         1 => Just(vec!["server own 10.9.9.9:80 id 900", "server \"other\" 10.9.9.8:80 id 901 check"]),
     ];
-    let defaults = select(vec![
-        vec![],
-        vec!["mode http"],
-        vec!["default-server inter 3s fall 4"],
-        vec!["balance leastconn", "default-server backup"],
-        vec!["default-server disabled ssl verify none"],
-    ]);
+    let defaults = prop_oneof![
+        4 => select(vec![
+            vec![],
+            vec!["mode http"],
+            vec!["balance leastconn", "default-server backup"],
+            vec!["default-server disabled ssl verify none"],
+        ]),
+        3 => default_server().prop_map(|line| vec![line]),
+        1 => (default_server(), default_server()).prop_map(|(one, other)| vec![one, "mode http", other]),
+    ];
     (defaults, vec(line, 1..4)).prop_map(|(defaults, backends)| Frame { defaults, backends })
 }
 
-/// A document in this frame. `written_out`: servers state what they inherit.
+/// A document in this frame. `written_out`: servers state what they inherit, and backends their algorithm.
 pub fn document(frame: &Frame, written_out: bool) -> impl Strategy<Value = Shown> + use<> {
     let frame = frame.clone();
     let backends = vec(vec(blueprint(), 0..7), frame.backends.len());
@@ -83,6 +117,9 @@ pub fn document(frame: &Frame, written_out: bool) -> impl Strategy<Value = Shown
             }
             let name = Name::parse(&format!("b{at}")).unwrap();
             let mut backend = Backend::new(name.clone(), lines(texts));
+            if written_out && directive::lacks_balance(document.defaults.iter().chain(&backend.lines)) {
+                backend.lines.insert(0, Line::parse(directive::BALANCE).unwrap());
+            }
             let inherited =
                 directive::default_server(document.defaults.iter().chain(&backend.lines)).unwrap();
             backend.servers = servers(&blueprints, &inherited, written_out);
