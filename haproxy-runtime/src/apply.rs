@@ -1,6 +1,7 @@
 //! From a text to an HAProxy that runs it.
 
 mod part;
+mod preview;
 
 use std::{fmt, time::Duration};
 

@@ -1,6 +1,7 @@
 //! The configuration file: replaced in one step, or left as it was.
 
 mod disk;
+mod pending;
 mod read;
 mod target;
 mod text;

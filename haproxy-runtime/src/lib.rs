@@ -55,8 +55,8 @@ pub use command::{Command, Output};
 pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, ReloadError, Step, WriteError};
 pub use file::{ConfigFile, How, Prepared, Staged, Staging, Text, Written};
 pub use live::{
-    Behind, Cause, Deed, Filed, Live, LiveCounters, LiveError, LiveFault, Progress, ReloadDeed, Restored,
-    Tended, Verification,
+    Behind, Cause, Course, Deed, Filed, Live, LiveCounters, LiveError, LiveFault, Preview, Progress,
+    ReloadDeed, Restored, Tended, Verification,
 };
 pub use reload::{Attempt, Pace, Reload};
 pub use socket::{

@@ -9,6 +9,7 @@ mod error;
 mod filing;
 mod holder;
 mod note;
+mod preview;
 mod reloading;
 mod repair;
 mod settling;
@@ -31,6 +32,7 @@ pub use self::{
     deed::{Deed, LiveCounters, Progress, ReloadDeed, Tended, Verification},
     error::{LiveError, LiveFault, Restored},
     filing::{Behind, Filed},
+    preview::{Course, Preview},
 };
 use crate::{
     apply::Applier,

@@ -93,8 +93,7 @@ pub(super) fn settle(shape: &mut Shape, haproxy: &Haproxy) {
     shape.cookie = directive::has_cookie(&lines) && !computed && directive::mode(&lines) == Some("http");
     shape.names_init_addr = directive::sets_init_addr(&lines);
     shape.inherited = directive::written_out(&lines).unwrap_or_default();
-    shape.balance =
-        directive::lacks_balance(&lines).then(|| Line::parse(directive::BALANCE).ok()).flatten();
+    shape.balance = directive::lacks_balance(&lines).then(|| Line::parse(directive::BALANCE).ok()).flatten();
 }
 
 pub(super) fn cookie_value(

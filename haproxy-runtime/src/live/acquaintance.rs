@@ -128,7 +128,7 @@ impl Live {
     }
 
     /// The document of revision `runs`, which may not be what the file has: `held`.
-    async fn ran(&mut self, runs: &Revision, held: Option<&Document>) -> Option<Arc<Document>> {
+    pub(super) async fn ran(&mut self, runs: &Revision, held: Option<&Document>) -> Option<Arc<Document>> {
         if let Some(document) = self.filing.document(runs) {
             return Some(Arc::clone(document));
         }
@@ -151,7 +151,7 @@ impl Live {
     }
 
     /// The document that the file was made from.
-    async fn read_file(&mut self, wanted: &Arc<Document>) -> Option<Arc<Document>> {
+    pub(super) async fn read_file(&mut self, wanted: &Arc<Document>) -> Option<Arc<Document>> {
         let same = self.text(wanted);
         let file = self.applier.file()?;
         if file.holds(same).await.unwrap_or(false) {

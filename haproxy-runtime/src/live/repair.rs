@@ -100,7 +100,7 @@ impl Live {
     }
 
     /// Whether `plan` is what neither commands nor a reload have put right before.
-    fn is_incurable(&self, plan: &Plan) -> bool {
+    pub(super) fn is_incurable(&self, plan: &Plan) -> bool {
         let known = !self.incurable.is_empty() && words(plan) == self.incurable;
         if known {
             let differences = self.incurable.join(", ");
@@ -113,7 +113,7 @@ impl Live {
     }
 
     /// As [`inspect`](Self::inspect), and once more if something is wrong: it may only not have happened yet.
-    async fn inspect_twice(&self, known: &Known) -> Result<Repair, Cause> {
+    pub(super) async fn inspect_twice(&self, known: &Known) -> Result<Repair, Cause> {
         let repair = self.inspect(known).await?;
         if repair.plan == Plan::Nothing {
             return Ok(repair);

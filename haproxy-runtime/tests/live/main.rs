@@ -15,6 +15,8 @@ mod fault;
 #[path = "../socket/haproxy.rs"]
 mod haproxy;
 mod master;
+mod parity;
+mod preview;
 mod reload;
 mod repair;
 mod seam;
