@@ -121,13 +121,13 @@ impl fmt::Display for Deed {
 
 impl fmt::Display for ReloadDeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("by a reload, for ")?;
+        f.write_str("by a reload, because ")?;
         list(&self.causes, "; ", f)?;
-        write!(f, ": {}", self.change)?;
+        write!(f, " ({}", self.change)?;
         match &self.verified {
-            Verification::Done(took) => write!(f, ", verified in {took:.1?}"),
-            Verification::Impossible(why) => write!(f, ", not verified ({why})"),
-            Verification::NotOurs => f.write_str(", and whoever watches the file reloads"),
+            Verification::Done(took) => write!(f, ", verified in {took:.1?})"),
+            Verification::Impossible(why) => write!(f, "; not verified: {why})"),
+            Verification::NotOurs => f.write_str("; whoever watches the file reloads)"),
         }
     }
 }
@@ -189,4 +189,52 @@ pub struct LiveCounters {
     pub put_back: u64,
     /// Writes, checks and reloads.
     pub applier: apply::Counters,
+}
+
+#[cfg(test)]
+mod tests {
+    use haproxy_render::{
+        Name,
+        plan::{Reason, What},
+    };
+
+    use super::*;
+
+    fn gone(server: &str) -> Change {
+        let name = |text| Name::parse(text).unwrap();
+        let mut change = None;
+        let read = |text: &str| haproxy_render::ReadBack::parse_foreign(text);
+        let file = read(&format!("backend web\n  server {server} 10.0.0.1:80\n"));
+        for found in file.changes(&haproxy_render::Document::default()) {
+            assert_eq!((&found.backend, &found.server), (&name("web"), &name(server)));
+            change = Some(found);
+        }
+        change.filter(|change| change.what == What::Removed).unwrap()
+    }
+
+    #[test]
+    fn one_line_says_what_how_why_and_how_long() {
+        let took = Duration::from_millis(2);
+        let mut deed = Deed { changes: vec![gone("a")], commands: 1, took, ..Deed::default() };
+        assert_eq!(deed.to_string(), "- web/a; by 1 command, 2.0ms in all");
+        deed.changes = ["a", "b", "c", "d", "e", "f", "g"].map(gone).to_vec();
+        deed.commands = 7;
+        let many = "- web/a, - web/b, - web/c, - web/d, - web/e, 2 more; by 7 commands, 2.0ms in all";
+        assert_eq!(deed.to_string(), many);
+        let reloaded = Some(apply::Reloaded { took, attempt: 1 });
+        let change = apply::Change { checked: Some(took), reloaded, written: None };
+        let causes = vec![Cause::Needed(Reason::Defaults), Cause::Pending];
+        deed = Deed {
+            reloaded: Some(ReloadDeed { causes, change, verified: Verification::Done(took) }),
+            took,
+            ..Deed::default()
+        };
+        assert_eq!(
+            deed.to_string(),
+            "by a reload, because section defaults changed; an earlier reload is still due (checked in 2.0ms, reloaded in \
+             2.0ms, verified in 2.0ms), 2.0ms in all"
+        );
+        deed = Deed { repaired: vec![gone("x")], commands: 2, took, ..Deed::default() };
+        assert_eq!(deed.to_string(), "put right: - web/x; by 2 commands, 2.0ms in all");
+    }
 }

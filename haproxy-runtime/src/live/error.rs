@@ -66,7 +66,7 @@ impl fmt::Display for LiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("changing what HAProxy runs")?;
         if let [first, rest @ ..] = self.causes.as_slice() {
-            write!(f, ", by a reload, for {first}")?;
+            write!(f, ", by a reload, because {first}")?;
             for cause in rest.iter().take(2) {
                 write!(f, "; {cause}")?;
             }
