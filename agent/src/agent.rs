@@ -28,8 +28,8 @@ const RECONCILE_EVERY: Duration = Duration::from_mins(1);
 /// Nothing happens before one of [`run`](Self::run), [`once`](Self::once) or [`discover`](Self::discover) is polled.
 #[derive(Debug)]
 pub struct Agent {
-    config: Config,
-    sources: Sources,
+    pub(crate) config: Config,
+    pub(crate) sources: Sources,
     applied: watch::Sender<AppliedView>,
 }
 
@@ -204,12 +204,19 @@ async fn until(at: Option<Instant>) {
 }
 
 async fn unanswered(running: &Running, waited: Duration) -> Vec<String> {
-    let views = running.first_answers(waited).await;
-    let describe = |view: &&crate::status::SourceView| match view.observed.borrow().health.error() {
-        Some(error) => format!("{} ({})", view.service, error.chain()),
-        None => view.service.clone(),
+    let describe = |(service, error): (String, Option<String>)| match error {
+        Some(error) => format!("{service} ({error})"),
+        None => service,
     };
-    views.iter().map(describe).collect()
+    silent(running, waited).await.into_iter().map(describe).collect()
+}
+
+/// The services whose sources have not answered after that time, each with the last error of its source.
+pub(crate) async fn silent(running: &Running, waited: Duration) -> Vec<(String, Option<String>)> {
+    let views = running.first_answers(waited).await;
+    let error =
+        |view: &crate::status::SourceView| view.observed.borrow().health.error().map(WatchError::chain);
+    views.iter().map(|view| (view.service.clone(), error(view))).collect()
 }
 
 /// The state of a running agent.

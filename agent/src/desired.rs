@@ -295,3 +295,6 @@ fn name(endpoint: &Endpoint) -> Result<Name, String> {
     };
     Name::parse(&text).map_err(|error| format!("its name cannot be a server's: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

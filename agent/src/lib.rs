@@ -47,6 +47,8 @@
 //! # }
 //! ```
 //!
+//! [`Agent::plan`] tells what a run would do now, without doing it.
+//!
 //! # What it promises
 //!
 //! - A source that fails, in whole or in part, takes nothing away: what it said last stays in use, and the [`Status`] shows
@@ -77,6 +79,7 @@ mod model;
 mod multi;
 mod news;
 mod output;
+mod plan;
 mod registry;
 mod sources;
 mod status;
@@ -85,5 +88,6 @@ mod template;
 pub use agent::{Agent, AgentError};
 pub use config::Config;
 pub use discovery_core as discovery;
+pub use plan::{Action, Kind, Planned, PlannedChange, Unanswered};
 pub use registry::{Context, Registry, Source};
 pub use status::{OutputStatus, ServiceStatus, Status};

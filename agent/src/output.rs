@@ -3,7 +3,7 @@
 use std::{fmt, future::pending, time::Duration};
 
 use haproxy_render::{Document, ReadBack, Renderer};
-use haproxy_runtime::{Applied, Applier, Behind, Counters, Filed, Live, LiveCounters, Progress};
+use haproxy_runtime::{Applied, Applier, Behind, Counters, Filed, Live, LiveCounters, Preview, Progress};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -259,6 +259,15 @@ impl Output {
                 None => self.changes.push(changed),
             }
         }
+    }
+
+    /// What [`apply`](Self::apply) would do now; changes nothing.
+    pub(crate) async fn preview(&mut self, document: &Document) -> Result<Preview, AgentError> {
+        let preview = match &mut self.way {
+            Way::Reloads { applier, renderer } => applier.preview(&renderer.render(document)).await,
+            Way::Commands(live) => live.preview(document).await,
+        };
+        preview.map_err(|error| AgentError::Apply(error.into()))
     }
 
     /// Brings HAProxy to run `document`. A failure is logged, kept for the status, and tried again later.

@@ -90,8 +90,8 @@
 //!
 //! Each server line states all that makes up the server: `id` always, options in full. That is what makes a server that
 //! was added at run time the same as one from the file. HAProxy does not apply `default-server` to servers that are added at
-//! run time, so write out what a server inherits ([`Server::with_defaults`]), and state `balance` (its default changed in
-//! HAProxy 3.3).
+//! run time, so write out what a server inherits ([`directive::written_out`], [`Server::with_defaults`]), and state `balance`
+//! ([`directive::lacks_balance`]; its default changed in HAProxy 3.3).
 //!
 //! Facts about HAProxy hold for versions 2.6 to 3.4.
 

@@ -1,5 +1,6 @@
 //! Reading a file that is there: our own exactly, that of others as far as it goes.
 
+mod difference;
 mod document;
 mod foreign;
 

@@ -1,12 +1,12 @@
 //! What would be written, what is worth knowing, and what must not be shown.
 
 use agent::{
-    Agent, Config, Registry,
+    Action, Agent, Config, Registry,
     discovery::{Catalog, testing::Step},
 };
 use serde_json::json;
 
-use crate::site::{Site, endpoints, says};
+use crate::site::{Site, endpoints, fails, says};
 
 fn catalog() -> Catalog {
     Catalog::new([("web".to_owned(), endpoints([1, 2])), ("idle".to_owned(), endpoints([]))])
@@ -111,4 +111,36 @@ async fn debug_output_shows_no_line_and_no_secret() {
     for shown in [format!("{config:?} {config:#?}"), format!("{agent:?}"), format!("{:?}", agent.status())] {
         assert!(!shown.contains("hunter2") && !shown.contains("stats"), "{shown}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_planned_is_told_of_and_not_begun() {
+    let site = Site::new().service("web", || vec![says([1, 2])]);
+    let planned = Agent::new(site.config()).plan().await.unwrap();
+    assert_eq!(
+        (planned.action, planned.before.as_deref(), planned.changes.len()),
+        (Action::WriteForOthers, None, 2)
+    );
+    assert_eq!(std::fs::read_dir(site.path().parent().unwrap()).unwrap().count(), 0, "nothing is made");
+    site.once().await.unwrap();
+    assert_eq!(site.file(), planned.after);
+    let again = Agent::new(site.config()).plan().await.unwrap();
+    assert!(again.is_nothing() && again.diff().is_empty() && again.summary() == "nothing to do", "{again:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_not_answered_is_named_and_keeps_what_the_file_has() {
+    let site = Site::new().service("web", || vec![says([1, 2])]).service("db", || vec![says([3])]);
+    site.once().await.unwrap();
+    let site = site.service("web", || vec![fails(), Step::Hang]).service("db", || vec![says([3, 4])]);
+    let planned = Agent::new(site.config()).plan().await.unwrap();
+    let silent: Vec<_> =
+        planned.unanswered.iter().map(|one| (one.service.as_str(), one.error.as_deref())).collect();
+    assert_eq!(silent, [("web", Some("asking the registry"))]);
+    let changes: Vec<_> = planned.changes.iter().map(|change| change.text.as_str()).collect();
+    assert_eq!(changes, ["+ db/10.0.0.4:80 10.0.0.4:80"]);
+    assert_eq!(
+        planned.diff().lines().filter(|line| line.starts_with("+\t") || line.starts_with("-\t")).count(),
+        1
+    );
 }
