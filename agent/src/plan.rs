@@ -126,7 +126,7 @@ impl Agent {
     pub async fn plan(self) -> Result<Planned, AgentError> {
         let Self { config, sources, .. } = self;
         let before = read_back(&config.haproxy.output).await;
-        let mut output = Output::new(&config.haproxy.output);
+        let mut output = Output::new(&config.haproxy.output, config.times);
         let mut model = Model::new(&config.services, &config.haproxy, before.as_ref());
         drop(before);
         let running = sources.start();

@@ -51,6 +51,12 @@ pub(crate) enum Command {
     Run(Run),
     /// Check the configuration; touch nothing, connect nowhere
     Check,
+    /// Print what a run would do now; write nothing, and tell HAProxy nothing
+    Plan {
+        /// As one JSON object, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Print HAProxy's configuration for what is discovered now; write nothing
     Render {
         /// Take the endpoints from this file (JSON or YAML, as `services --json` prints them) and connect nowhere
@@ -77,9 +83,11 @@ Exit codes:
   0  success
   1  failure
   2  wrong command line or configuration
+  3  `plan`: something is to do
 
 Examples:
   synapse-rs check -c /etc/synapse.conf.json
+  synapse-rs plan -c /etc/synapse.conf.json
   synapse-rs -c /etc/synapse.conf.json
   synapse-rs services -c /etc/synapse.conf.json --json > endpoints.json
   synapse-rs render -c /etc/synapse.conf.json --endpoints endpoints.json";

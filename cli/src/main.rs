@@ -1,13 +1,15 @@
 //! Service discovery for HAProxy, on the command line.
 //!
 //! The program is a thin shell around the [`agent`] crate: it parses arguments, starts logging, turns signals into a future, and
-//! picks the exit code: 0 for success, 1 for a failure, 2 for a wrong command line or configuration.
+//! picks the exit code: 0 for success, 1 for a failure, 2 for a wrong command line or configuration, 3 for a plan that has
+//! something to do.
 
 mod args;
 mod check;
 mod failure;
 mod load;
 mod log;
+mod plan;
 mod render;
 mod run;
 mod services;
@@ -31,17 +33,19 @@ fn main() -> ExitCode {
         .map_err(|error| Failure::from(anyhow::Error::new(error).context("starting the runtime")))
         .and_then(|runtime| runtime.block_on(carry_out(args)));
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-async fn carry_out(args: Args) -> Result<(), Failure> {
+async fn carry_out(args: Args) -> Result<ExitCode, Failure> {
     let config = || load::config(args.config.as_deref());
     match args.command.unwrap_or(Command::Run(Run::default())) {
+        Command::Plan { json } => return plan::plan(config()?, json).await,
         Command::Run(Run { once }) => run::run(config()?, once).await,
         Command::Check => check::check(&config()?),
         Command::Render { endpoints } => render::render(config()?, endpoints.as_deref()).await,
         Command::Services { json } => services::services(config()?, json).await,
     }
+    .map(|()| ExitCode::SUCCESS)
 }

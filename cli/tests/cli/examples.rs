@@ -62,7 +62,8 @@ fn each_renders_servers_for_all_of_its_services() {
         let backends = text.split("\n\n").filter(|section| section.starts_with("backend "));
         let idle: Vec<_> = backends.clone().filter(|section| !section.contains("\n\tserver ")).collect();
         // The one service that its file calls otherwise: here endpoints go by the names of the configuration.
-        let expected: &[&str] = if name == "file.yaml" { &["backend jobs\n\tmode tcp"] } else { &[] };
+        let expected: &[&str] =
+            if name == "file.yaml" { &["backend jobs\n\tbalance roundrobin\n\tmode tcp"] } else { &[] };
         assert_eq!(idle.iter().map(|section| section.trim_end()).collect::<Vec<_>>(), expected, "{name}");
         assert_eq!(backends.count(), config.services().count(), "{name}");
     }

@@ -5,6 +5,7 @@ mod examples;
 mod live;
 mod log;
 mod once;
+mod plan;
 mod program;
 mod render;
 mod report;

@@ -197,6 +197,7 @@ frontend web
 \tdefault_backend web
 
 backend web
+\tbalance roundrobin
 \tmode http
 \tcookie SRV insert
 \tserver a_10.0.0.1:8080 10.0.0.1:8080 id 1 cookie a_10.0.0.1:8080 check inter 2s
@@ -207,4 +208,5 @@ frontend idle
 \tdefault_backend idle
 
 backend idle
+\tbalance roundrobin
 ";

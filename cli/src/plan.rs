@@ -1,0 +1,102 @@
+//! `plan`
+
+use std::{io::Write, process::ExitCode};
+
+use agent::{Action, Agent, Config, Kind, Planned, PlannedChange};
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context as _, anyhow};
+
+use crate::{failure::Failure, services::print};
+
+/// The exit code that says that something is to do.
+const SOMETHING: u8 = 3;
+
+const HEADING: Style = Style::new().bold();
+const ADDED: Style = AnsiColor::Green.on_default();
+const REMOVED: Style = AnsiColor::Red.on_default();
+const ALTERED: Style = AnsiColor::Yellow.on_default();
+const PLACE: Style = AnsiColor::Cyan.on_default();
+const PLAIN: Style = Style::new();
+
+/// Prints what a run would do now. Services without an answer are named, and make it fail.
+pub(crate) async fn plan(config: Config, json: bool) -> Result<ExitCode, Failure> {
+    let planned = Agent::new(config).plan().await.map_err(anyhow::Error::new)?;
+    if json {
+        print(&planned.to_json())?;
+    } else {
+        // It leaves out colours where nobody sees them: no terminal, NO_COLOR.
+        let mut out = anstream::stdout().lock();
+        match show(&planned, &mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            result => result.context("writing to standard output")?,
+        }
+    }
+    if !planned.unanswered.is_empty() {
+        let each = planned.unanswered.iter().map(|unanswered| match &unanswered.error {
+            Some(error) => format!("{}: {error}", unanswered.service),
+            None => unanswered.service.clone(),
+        });
+        let silent = each.collect::<Vec<_>>().join("; ");
+        return Err(anyhow!("no answer for {silent}; planned with what the file has").into());
+    }
+    Ok(if planned.is_nothing() { ExitCode::SUCCESS } else { ExitCode::from(SOMETHING) })
+}
+
+/// The parts that there are, each under a heading, and a summary at the end.
+fn show(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
+    if !planned.is_nothing() {
+        for line in planned.diff().lines() {
+            styled(out, of_diff(line), line)?;
+        }
+        changes(out, "servers", &planned.changes)?;
+        changes(out, "changed by somebody else, and put right", &planned.repairs)?;
+        list(out, "commands", &planned.commands)?;
+        list(out, "leaving, deleted once they have no connections", &planned.leaving)?;
+        let title = match planned.action {
+            Action::WriteForOthers => "somebody else's reload, because",
+            _ => "a reload, because",
+        };
+        list(out, title, &planned.reasons)?;
+        list(out, "if it has to wait, meanwhile", &planned.meanwhile)?;
+    }
+    list(out, "servers by somebody else, let be", &planned.strangers)?;
+    styled(out, HEADING, &planned.summary())
+}
+
+fn changes(out: &mut impl Write, title: &str, changes: &[PlannedChange]) -> std::io::Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    styled(out, HEADING, &format!("{title}:"))?;
+    for change in changes {
+        let style = match change.kind {
+            Kind::Added => ADDED,
+            Kind::Removed => REMOVED,
+            _ => ALTERED,
+        };
+        styled(out, style, &format!("  {}", change.text))?;
+    }
+    Ok(())
+}
+
+fn list(out: &mut impl Write, title: &str, items: &[String]) -> std::io::Result<()> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    styled(out, HEADING, &format!("{title}:"))?;
+    items.iter().try_for_each(|item| styled(out, PLAIN, &format!("  {item}")))
+}
+
+fn of_diff(line: &str) -> Style {
+    match line.as_bytes() {
+        [b'-', b'-', b'-', ..] | [b'+', b'+', b'+', ..] => HEADING,
+        [b'@', ..] => PLACE,
+        [b'+', ..] => ADDED,
+        [b'-', ..] => REMOVED,
+        _ => PLAIN,
+    }
+}
+
+fn styled(out: &mut impl Write, style: Style, text: &str) -> std::io::Result<()> {
+    writeln!(out, "{style}{text}{style:#}")
+}
