@@ -142,3 +142,29 @@ async fn two_processes_can_not_be_followed() {
     let again = process(&Says::new(7), |_| Does::Hangs);
     assert!(changed(&mut place.live(&[&one, &again]), &document(vec![])).await.reloaded.is_none());
 }
+
+#[tokio::test]
+async fn what_is_planned_is_what_the_socket_hears() {
+    let fake = process(&Says::new(7), |command| {
+        Does::Says(if command.starts_with("add server") { "New server registered." } else { "" }.to_owned())
+    });
+    let place = Place::new(&document(vec![]));
+    changed(&mut place.live(&[&fake]), &document(vec![])).await;
+    // Neither questions nor the stamp.
+    let told = |from: usize| {
+        let mut told = fake.changes().split_off(from);
+        told.retain(|line| {
+            !["show ", "experimental-mode ", "set var "].iter().any(|other| line.starts_with(other))
+        });
+        told
+    };
+    let mut live = place.live(&[&fake]);
+    let wanted = document(vec![server("a", 1, 1, "check"), server("b", 2, 2, "weight 3")]);
+    let before = fake.changes().len();
+    let preview = live.preview(&wanted).await.unwrap();
+    assert_eq!(told(before), [""; 0]);
+    let before = fake.changes().len();
+    changed(&mut live, &wanted).await;
+    assert_eq!(told(before), preview.commands);
+    assert_eq!(preview.commands.len(), 5);
+}
