@@ -35,10 +35,11 @@ fn everything(dir: &Dir) -> Vec<(String, u64, i64, i64, Vec<u8>)> {
         let metadata = path.metadata().expect("it was just listed");
         let name = path.display().to_string();
         let content = if metadata.is_dir() {
-            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            let entries = std::fs::read_dir(&path).expect("it can be listed");
+            left.extend(entries.map(|entry| entry.expect("it can be read").path()));
             Vec::new()
         } else {
-            std::fs::read(&path).unwrap()
+            std::fs::read(&path).expect("it can be read")
         };
         found.push((name, metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), content));
     }
