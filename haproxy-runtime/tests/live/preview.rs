@@ -68,6 +68,7 @@ async fn foretold_by(site: &Site, wanted: &Document, live: impl Fn() -> Live) ->
         }
         other => panic!("{other:?}"),
     }
+    applying.flush().await.unwrap();
     assert_eq!(site.file(), preview.after);
     // Who has never seen them takes servers that leave for somebody else's.
     while let Some(due) = applying.due() {
