@@ -56,6 +56,11 @@ impl Known {
         different || !before.is_empty()
     }
 
+    /// Whether there is a child of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
     /// Takes over what stands where the generator configuration may stand.
     pub(crate) fn settle(&mut self, settings: &Found) -> bool {
         let different = self.settings != *settings;

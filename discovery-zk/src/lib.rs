@@ -32,7 +32,8 @@
 //! Every child of the node is one endpoint: see [`Decode`]. What a child says is read once, and again when it is written; a child
 //! that says it in its name (`base64_…`) is not read at all. A child that makes no sense is listed in
 //! [`Snapshot::rejected`](discovery_core::Snapshot::rejected) and takes nothing else with it; a child that may not be *read* fails
-//! the service, whose last good set then stands. More than 100,000 children are an error of that service.
+//! the service, whose last good set then stands until that child can be read or has gone; what was read of the others is kept, and not
+//! asked for again. More than 100,000 children are an error of that service.
 //!
 //! A change costs what changed: a new child one list of names and one read, a deleted one the list, a written one the
 //! read. Nothing is told before all of a list was read. After a list that took long, the next waits for twice that time (5 s at most),

@@ -32,6 +32,8 @@ struct Child {
     asked: bool,
     /// What is gathered waits for that.
     awaited: bool,
+    /// The server would not tell what it says.
+    refused: bool,
     /// It was written since.
     stale: bool,
 }
@@ -60,18 +62,19 @@ impl Part {
     }
 }
 
-/// What came with a listing and is not told yet: nobody is shown half of it.
-#[derive(Debug)]
+/// What came with a listing, or since a child was refused, and is not told yet: nobody is shown half of it.
+#[derive(Debug, Default)]
 struct Gathering {
     changes: Vec<Change>,
-    /// How many answers are still to come.
+    /// How many children are still to be read.
     waiting: usize,
 }
 
 /// One service: what it wants to know, what is known, and what to ask next. Asks nothing itself.
 ///
 /// Each question is answered from one session; [`begin`](Self::begin) starts over with another. Nothing is told before all of
-/// a listing was read. The same child is never read twice unless it was written.
+/// a listing was read. The same child is never read twice unless it was written: what was read before something was refused is kept
+/// until that can be read, too.
 #[derive(Debug)]
 pub(crate) struct Tracked {
     node: Arc<Node>,
@@ -91,6 +94,12 @@ pub(crate) struct Tracked {
     whole: bool,
     /// The service cannot be read, and waits to be [retried](Self::retry).
     failed: bool,
+    /// What is gathered also waits for another listing.
+    unlisted: bool,
+    /// When to ask again for the children that were refused.
+    refused_due: Option<Instant>,
+    /// The first of them is being read; the others follow if it can be.
+    probing: bool,
     /// The listing under way was asked for by nobody.
     checking: bool,
     check: Option<Instant>,
@@ -116,6 +125,9 @@ impl Tracked {
             gathering: None,
             whole: false,
             failed: false,
+            unlisted: false,
+            refused_due: None,
+            probing: false,
             checking: false,
             check: None,
             started: None,
@@ -145,6 +157,7 @@ impl Tracked {
         (self.found, self.gathering) = (None, None);
         (self.stale, self.stale_due) = (Vec::new(), None);
         (self.whole, self.failed, self.checking) = (false, false, false);
+        (self.unlisted, self.refused_due, self.probing) = (false, None, false);
         (self.check, self.started, self.rested) = (None, None, None);
         self.questions.clear();
     }
@@ -160,10 +173,18 @@ impl Tracked {
         self.whole && !self.failed
     }
 
-    /// Asks again for what has failed.
+    /// Asks again for what has failed, and for nothing else.
     pub(crate) fn retry(&mut self, now: Instant) {
-        if mem::take(&mut self.failed) {
+        if !mem::take(&mut self.failed) {
+            return;
+        }
+        if self.unlisted || self.list.wanted.is_some() || !self.list.armed {
+            // Those who have left since are known already, so those who have come must be before anything is told.
+            self.unlisted = true;
             self.list.want(now);
+        } else {
+            self.refused_due = Some(now);
+            self.tell();
         }
     }
 
@@ -213,17 +234,21 @@ impl Tracked {
         if self.failed {
             return None;
         }
-        let listable = !self.list.asked && self.gathering.is_none();
-        let list = if listable { self.list.wanted } else { None };
+        let list = if self.can_list() { self.list.wanted } else { None };
         let settings = if self.settings.asked { None } else { self.settings.wanted };
-        [list, settings, self.stale_due, self.check].into_iter().flatten().min()
+        [list, settings, self.stale_due, self.refused_due, self.check].into_iter().flatten().min()
+    }
+
+    /// Whether a listing can be taken over: not while the last one is being read.
+    fn can_list(&self) -> bool {
+        !self.list.asked && (self.gathering.is_none() || self.unlisted)
     }
 
     /// What to ask now.
     pub(crate) fn questions(&mut self, now: Instant) -> Vec<Question> {
         let due = |when: Option<Instant>| when.is_some_and(|when| when <= now);
         if self.failed {
-            return Vec::new();
+            return mem::take(&mut self.questions);
         }
         if due(self.check) {
             self.check = None;
@@ -232,7 +257,7 @@ impl Tracked {
                 self.checking = true;
             }
         }
-        if due(self.list.wanted) && !self.list.asked && self.gathering.is_none() {
+        if due(self.list.wanted) && self.can_list() {
             self.list.wanted = None;
             self.started = Some(now);
             self.ask_children();
@@ -249,6 +274,9 @@ impl Tracked {
                     self.ask_child(&name);
                 }
             }
+        }
+        if due(self.refused_due) {
+            self.probe();
         }
         mem::take(&mut self.questions)
     }
@@ -275,9 +303,30 @@ impl Tracked {
     fn ask_child(&mut self, name: &Arc<str>) {
         let Some(child) = self.children.get_mut(name) else { return };
         let watch = !mem::replace(&mut child.armed, true);
-        (child.asked, child.stale) = (true, false);
+        (child.asked, child.stale, child.refused) = (true, false, false);
         let ticket = child.ticket;
         self.questions.push(Question { ask: Ask::Child(Arc::clone(name)), watch, ticket });
+    }
+
+    /// Asks for one of the children that were refused: what has refused one has mostly refused them all, for the same reason.
+    fn probe(&mut self) {
+        self.refused_due = None;
+        if let Some(first) = self.refused().min() {
+            self.probing = true;
+            self.ask_child(&first);
+        }
+    }
+
+    fn ask_refused(&mut self) {
+        let refused: Vec<_> = self.refused().collect();
+        for name in refused {
+            self.ask_child(&name);
+        }
+    }
+
+    fn refused(&self) -> impl Iterator<Item = Arc<str>> {
+        let refused = self.children.iter().filter(|(_, child)| child.refused && !child.asked);
+        refused.map(|(name, _)| Arc::clone(name))
     }
 }
 
@@ -286,60 +335,4 @@ fn random(most: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{decode::Decode, path::Path, question::Answer};
-
-    fn web() -> (Tracked, watch::Receiver<Slot<Known>>) {
-        let node = Node::new(Path::new("/web").unwrap(), Decode::Nerve).with_settings(None);
-        let (slot, seen) = watch::channel(Slot::default());
-        let mut web = Tracked::new(node, slot);
-        web.begin(Instant::now());
-        (web, seen)
-    }
-
-    fn names(names: &[&str]) -> Answer {
-        Answer::Names(Ok(names.iter().map(|name| (*name).to_owned()).collect()))
-    }
-
-    fn data(port: u16) -> Answer {
-        Answer::Data(Ok(format!(r#"{{"host":"h","port":{port}}}"#).into_bytes()))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_child_that_is_away_while_it_is_read_is_watched_once_and_told_as_it_is() {
-        let (mut web, seen) = web();
-        let now = Instant::now();
-        let listing = web.questions(now);
-        web.answered(&listing[0], names(&["a"]), now).unwrap();
-        let read = web.questions(now);
-        web.answered(&read[0], data(1), now).unwrap();
-        // Written, deleted, listed, made again, and only then read.
-        web.fired(&What::Child("a".into()), false, now);
-        web.fired(&What::Children, false, now);
-        let asked = web.questions(now);
-        assert!(asked.len() == 2 && asked.iter().all(|question| question.watch), "{asked:?}");
-        web.answered(&asked[0], names(&[]), now).unwrap();
-        assert!(seen.borrow().value().snapshot(&web.node).is_empty());
-        web.fired(&What::Children, false, now);
-        web.answered(&asked[1], data(2), now).unwrap();
-        let listing = web.questions(now);
-        web.answered(&listing[0], names(&["a"]), now).unwrap();
-        assert_eq!(web.questions(now), [], "it is watched");
-        let known = seen.borrow().value().snapshot(&web.node);
-        assert_eq!(known.iter().map(|endpoint| endpoint.port().get()).collect::<Vec<_>>(), [2]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_check_that_a_watch_has_overtaken_has_missed_nothing() {
-        let (mut web, _seen) = web();
-        let now = Instant::now();
-        let listing = web.questions(now);
-        web.answered(&listing[0], names(&[]), now).unwrap();
-        let later = web.due().expect("a check");
-        let check = web.questions(later);
-        assert!(web.checking && check.len() == 1);
-        web.fired(&What::Children, false, later);
-        assert!(!web.checking);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 mod change;
 mod random;
+mod refusal;
 mod settings;
 mod trouble;
 

@@ -1,6 +1,11 @@
 //! What a service makes of the answers that it gets.
 
-use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
 
 use discovery_core::Settings;
 use tokio::time::Instant;
@@ -78,20 +83,19 @@ impl Tracked {
     }
 
     fn listed(&mut self, names: Result<Vec<String>, Fault>, now: Instant) {
-        if self.failed {
-            return;
-        }
         let names = match names {
             Ok(names) => names,
             Err(Fault::NoNode) => return self.ask_existence(),
-            Err(fault) => return self.fail(&Failure::from_fault(doing(&Ask::Children), &fault)),
+            Err(fault) => return self.fail_to_list(&Failure::from_fault(doing(&Ask::Children), &fault)),
         };
         if names.len() > MAX_CHILDREN {
             let cause =
                 format!("{} children: {MAX_CHILDREN} are the most that one service can have", names.len());
-            return self.fail(&Failure::new(doing(&Ask::Children), &cause));
+            return self.fail_to_list(&Failure::new(doing(&Ask::Children), &cause));
         }
-        let mut gathering = Gathering { changes: Vec::new(), waiting: 0 };
+        self.unlisted = false;
+        let mut gathering = self.gathering.take().unwrap_or_default();
+        gathering.waiting = 0;
         let mut before = mem::take(&mut self.children);
         self.children.reserve(names.len());
         let mut missed = 0;
@@ -102,13 +106,13 @@ impl Tracked {
                 self.ticket += 1;
                 (Arc::from(name), Child { ticket: self.ticket, ..Child::default() })
             });
-            let Child { read, asked, .. } = child;
+            let Child { read, asked, refused, .. } = child;
             let entry = if read { None } else { Decode::read_name(&name) };
             let awaited = !read && entry.is_none();
             let read = read || entry.is_some();
             self.children.insert(Arc::clone(&name), Child { read, awaited, ..child });
             gathering.waiting += usize::from(awaited);
-            if awaited && !asked {
+            if awaited && !asked && !refused {
                 self.ask_child(&name);
             }
             if entry.is_some() {
@@ -121,6 +125,8 @@ impl Tracked {
             warn!(source = "zookeeper", path = %self.node.path(), missed, "the watch had missed changes");
         }
         self.gathering = Some(gathering);
+        let refused = self.refused().next().is_some();
+        self.refused_due = refused.then_some(now);
         self.rest(now);
         self.check = Some(next_check(now));
         // With each check, what could not be read before may be readable now.
@@ -154,16 +160,16 @@ impl Tracked {
     }
 
     fn looked_for(&mut self, exists: Result<bool, Fault>, now: Instant) {
-        if self.failed {
-            return;
-        }
         match exists {
             // It was made in between.
             Ok(true) => self.list.want(now),
             Ok(false) => {
                 let gone = mem::take(&mut self.children);
                 let changes = self.depart(gone);
-                self.gathering = Some(Gathering { changes, waiting: 0 });
+                let gathering = self.gathering.get_or_insert_default();
+                gathering.changes.extend(changes);
+                gathering.waiting = 0;
+                self.unlisted = false;
                 if self.node.settings() == Some(self.node.path()) {
                     // Whatever is armed there fires for whoever makes the node.
                     self.settings.wanted = None;
@@ -175,7 +181,7 @@ impl Tracked {
                 self.check = Some(next_check(now));
                 self.tell();
             }
-            Err(fault) => self.fail(&Failure::from_fault(doing(&Ask::Exists), &fault)),
+            Err(fault) => self.fail_to_list(&Failure::from_fault(doing(&Ask::Exists), &fault)),
         }
     }
 
@@ -190,17 +196,12 @@ impl Tracked {
         let Some(child) = self.children.get_mut(name).filter(|child| child.ticket == ticket) else { return };
         child.asked = false;
         child.armed &= !unarmed;
-        if !self.whole && self.gathering.is_none() {
-            // Nobody waits for it: it is asked for again when somebody does.
-            return;
-        }
-        child.read = true;
-        let awaited = mem::take(&mut child.awaited);
-        let again = child.stale;
+        child.read = data.is_ok();
         match data {
             Ok(data) => {
                 let entry = self.node.decode().read_data(name, &data);
-                if again {
+                let awaited = mem::take(&mut child.awaited);
+                if child.stale {
                     // Its turn may have passed while it was being read.
                     self.stale.push(Arc::clone(name));
                     self.stale_due = Some(self.stale_due.unwrap_or(now).min(now));
@@ -208,11 +209,21 @@ impl Tracked {
                 self.changed((Arc::clone(name), Some(entry)), awaited);
             }
             Err(Fault::NoNode) => {
+                let awaited = child.awaited;
                 self.children.remove(name);
                 self.list.note(self.soon(now).max(now + DELETED));
                 self.changed((Arc::clone(name), None), awaited);
             }
-            Err(fault) => self.fail(&Failure::from_fault(doing(&Ask::Child(Arc::clone(name))), &fault)),
+            Err(fault) => {
+                child.refused = true;
+                let awaited = mem::replace(&mut child.awaited, true);
+                self.gathering.get_or_insert_default().waiting += usize::from(!awaited);
+                self.probing = false;
+                return self.fail(&Failure::from_fault(doing(&Ask::Child(Arc::clone(name))), &fault));
+            }
+        }
+        if mem::take(&mut self.probing) {
+            self.ask_refused();
         }
     }
 
@@ -246,14 +257,14 @@ impl Tracked {
             None if self.whole => {
                 self.slot.send_if_modified(|slot| slot.update(|known| known.apply([change])));
             }
-            // Nothing is known of the others: all of it is read again.
+            // Nothing is listed yet.
             None => {}
         }
     }
 
     /// Tells what was gathered, once all of it is here.
-    fn tell(&mut self) {
-        if self.failed {
+    pub(super) fn tell(&mut self) {
+        if self.failed || self.unlisted {
             return;
         }
         if self.node.settings().is_some() && self.found.is_none() {
@@ -276,19 +287,35 @@ impl Tracked {
         });
     }
 
-    /// The service cannot be read: its last good set stands, and it is read whole when it is [retried](Self::retry).
+    /// There is no listing to go by.
+    fn fail_to_list(&mut self, failure: &Failure) {
+        self.unlisted = true;
+        self.gathering.get_or_insert_default();
+        self.fail(failure);
+    }
+
+    /// The service cannot be read: its last good set stands, and what is missing is asked for when it is [retried](Self::retry).
     fn fail(&mut self, failure: &Failure) {
-        self.failed = true;
-        self.whole = false;
-        self.gathering = None;
         self.checking = false;
-        // What is under way will still be answered, and what is armed may still fire.
-        for child in self.children.values_mut() {
-            (child.read, child.awaited, child.stale) = (false, false, false);
+        if mem::replace(&mut self.failed, true) {
+            // The first reason was told.
+            return;
         }
-        (self.stale, self.stale_due) = (Vec::new(), None);
-        self.questions.clear();
+        if let Some(gathering) = &mut self.gathering {
+            let slot = self.slot.borrow();
+            gathering.condense(|name| self.whole && slot.value().has(name));
+        }
         self.slot.send_modify(|slot| slot.fail(failure.error().clone()));
+    }
+}
+
+impl Gathering {
+    /// Keeps the last word on each child, so that what is gathered over many retries stays as large as what there is. Who has gone is
+    /// of interest only if it was told.
+    fn condense(&mut self, told: impl Fn(&str) -> bool) {
+        let last: BTreeMap<_, _> = mem::take(&mut self.changes).into_iter().collect();
+        let kept = last.into_iter().filter(|(name, entry)| entry.is_some() || told(name));
+        self.changes = kept.collect();
     }
 }
 
