@@ -32,7 +32,7 @@ pub(crate) enum End {
 /// Who is answered.
 #[derive(Debug)]
 enum Asker {
-    Member(MemberId, Question),
+    Member(MemberId, Arc<Node>, Question),
     /// Nobody: it was asked to see whether the server lives.
     Beat,
 }
@@ -63,6 +63,9 @@ pub(crate) async fn run(
             }
             // Members hold senders, so there is always somebody who could still send.
             Some(command) = commands.recv() => {
+                if let Command::Leave(id) = command && let Some(member) = roster.get(id) {
+                    generation.forget(id, member.node());
+                }
                 roster.obey(command);
                 if roster.is_empty() {
                     break End::Unused;
@@ -135,7 +138,7 @@ impl Generation {
             let (session, node) = (Arc::clone(&self.session), Arc::clone(member.node()));
             self.answers.push(Box::pin(async move {
                 let answer = put(&*session, &node, id, &question).await;
-                (Asker::Member(id, question), answer)
+                (Asker::Member(id, node, question), answer)
             }));
         }
     }
@@ -150,7 +153,11 @@ impl Generation {
                     return Err(lost(cause));
                 }
             }
-            Asker::Member(id, question) => {
+            Asker::Member(id, node, question) => {
+                if roster.get(id).is_none() {
+                    // It has gone since, and what this has armed is of no use to anybody.
+                    self.forget(id, &node);
+                }
                 let taken = roster.with(id, |member| Some(member.answered(&question, answer, now)));
                 if let Some(Err(failure)) = taken {
                     return Err(failure);
@@ -171,6 +178,13 @@ impl Generation {
             roster.confirm();
         }
         Ok(())
+    }
+
+    /// A member watches nothing any more.
+    fn forget(&self, id: MemberId, node: &Node) {
+        for path in [Some(node.path()), node.settings()].into_iter().flatten() {
+            self.session.forget(id.0, path.as_str());
+        }
     }
 
     /// When the server has been silent for too long.

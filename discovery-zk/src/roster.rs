@@ -190,3 +190,26 @@ impl Roster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{decode::Decode, path::Path};
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_known_of_members_that_have_left() {
+        let mut roster = Roster::default();
+        roster.begin();
+        for id in (0..10_000).map(MemberId) {
+            let (slot, _seen) = watch::channel(Slot::default());
+            let node = Node::new(Path::new("/web").unwrap(), Decode::Nerve);
+            roster.obey(Command::Join { id, node, slot });
+            if id.0 % 2 == 0 {
+                assert_eq!(roster.questions(Instant::now()).len(), 1);
+            }
+            roster.obey(Command::Leave(id));
+            roster.with(id, |member| member.retry(Instant::now()));
+        }
+        assert!(roster.is_empty() && roster.due.is_empty() && roster.entered.is_empty());
+    }
+}

@@ -101,6 +101,10 @@ pub(crate) trait Session: fmt::Debug + Send + Sync {
     /// Whether there is a node. With a mark: tells when it is made, written or deleted, whatever the answer is now.
     async fn exists(&self, path: &str, watch: Option<Mark>) -> Result<bool, Fault>;
 
+    /// Lets go of whatever a member watches on a node and on its children. Nothing is told of it any more, but for what is under way
+    /// already, and nothing is kept of it; the server may go on watching until something happens there.
+    fn forget(&self, member: u64, path: &str);
+
     /// Ends the session politely, as far as that is possible within half a second. Dropping ends it too, but a server
     /// may then keep it until its time is up.
     async fn close(&self);

@@ -1,5 +1,7 @@
 //! What every implementation of a session must do, over the wire.
 
+mod event;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -19,9 +21,7 @@ use tokio::{
 
 use super::{
     Established, Event, Fault, Mark, What, connector,
-    wire::{
-        self, AUTH_FAILED, CHILDREN, DELETED, NO_AUTH, NO_NODE, Said, WRITTEN, Wire, children, data, session,
-    },
+    wire::{self, AUTH_FAILED, NO_AUTH, NO_NODE, Said, WRITTEN, Wire, children, data, session},
 };
 use crate::{
     config::{Client, EnsembleConfig, Timeouts},
@@ -56,13 +56,6 @@ async fn ended(established: &mut Established) -> String {
             Event::Ended(reason) => return reason,
             Event::Fired { .. } => {}
         }
-    }
-}
-
-async fn fired(established: &mut Established) -> (Mark, bool) {
-    match timeout(DEADLINE, established.events.recv()).await.expect("an event").expect("an event") {
-        Event::Fired { mark, gone } => (mark, gone),
-        Event::Ended(reason) => panic!("{reason}"),
     }
 }
 
@@ -113,63 +106,6 @@ async fn each_answer_is_told_for_what_it_is() {
         let Err(Fault::Refused(reason)) = session.data("/secret", None).await else { panic!("refused") };
         assert!(reason.contains("grant `read`"), "{reason}");
         assert_eq!(session.data("/some", None).await.unwrap(), b"x");
-    }
-}
-
-#[tokio::test]
-async fn events_come_in_order_and_a_watch_on_nothing_never_fires() {
-    let wire = Wire::start(|asked| {
-        let event = |kind, path: &str| Said::Event(kind, path.as_bytes().to_vec());
-        Some(match asked.path.as_str() {
-            "/none" => vec![Said::Error(NO_NODE)],
-            // Events for what was armed before.
-            "/go" => vec![
-                event(WRITTEN, "/none"),
-                event(DELETED, "/web/a"),
-                event(WRITTEN, "/web/b"),
-                event(CHILDREN, "/web"),
-                data(b""),
-            ],
-            _ => return None,
-        })
-    })
-    .await;
-    for config in each(DEADLINE) {
-        let mut established = connect(&config, wire.address).await.unwrap();
-        let session = Arc::clone(&established.session);
-        let (a, b) = (mark(What::Child("a".into())), mark(What::Child("b".into())));
-        session.data("/web/b", Some(b.clone())).await.unwrap();
-        session.data("/web/a", Some(a.clone())).await.unwrap();
-        session.children("/web", Some(mark(What::Children))).await.unwrap();
-        assert_eq!(session.data("/none", Some(mark(What::Settings))).await, Err(Fault::NoNode));
-        // What was asked for last is only armed for sure once the client has had a moment to see to it; an answer takes one.
-        for _ in 0..3 {
-            session.data("/moment", None).await.unwrap();
-        }
-        session.data("/go", None).await.unwrap();
-        assert_eq!(fired(&mut established).await, (a, true));
-        assert_eq!(fired(&mut established).await, (b, false));
-        assert_eq!(fired(&mut established).await, (mark(What::Children), false));
-        assert!(established.events.try_recv().is_err());
-    }
-}
-
-#[tokio::test]
-async fn two_watches_on_one_node_both_fire() {
-    let wire = Wire::start(|asked| {
-        let deleted = || Said::Event(DELETED, b"/web".to_vec());
-        (asked.path == "/go").then(|| vec![data(b""), deleted()])
-    })
-    .await;
-    for config in each(DEADLINE) {
-        let mut established = connect(&config, wire.address).await.unwrap();
-        let session = Arc::clone(&established.session);
-        session.exists("/web", Some(mark(What::Settings))).await.unwrap();
-        session.children("/web", Some(mark(What::Children))).await.unwrap();
-        session.data("/go", None).await.unwrap();
-        let mut seen = [fired(&mut established).await, fired(&mut established).await];
-        seen.sort_by_key(|(mark, _)| mark.what == What::Settings);
-        assert_eq!(seen, [(mark(What::Children), true), (mark(What::Settings), true)]);
     }
 }
 

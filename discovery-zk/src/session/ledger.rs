@@ -99,6 +99,25 @@ impl Ledger {
         self.with(path, |entries| entries.retain(|entry| entry.arming != arming));
     }
 
+    /// Strikes out what a member has armed on a node and on its children. What fires of it later fires nothing.
+    pub(super) fn forget(&self, member: u64, path: &str) {
+        let others = |entry: &Entry| entry.mark.member != member;
+        self.with(path, |entries| entries.retain(others));
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut parents = self.lock();
+        let Some(names) = parents.get_mut(path) else { return };
+        names.retain(|_, armed| match armed {
+            Armed::Child(owner, _) => *owner != member,
+            Armed::Any(entries) => {
+                entries.retain(others);
+                !entries.is_empty()
+            }
+        });
+        if names.is_empty() {
+            parents.remove(path);
+        }
+    }
+
     /// Takes what a change fires, and for each whether the node that was watched is gone.
     ///
     /// A watch whose answer was not seen yet is fired as well: it cannot be told whether the change came before that answer or after it. It is
@@ -243,6 +262,42 @@ mod tests {
         let late = ledger.arm("/a/b", Kind::Data, child(2, "b"));
         assert_eq!(ledger.fire("/a/b", Change::Deleted), [(child(1, "b"), true), (child(2, "b"), false)]);
         ledger.armed("/a/b", late);
+        assert!(ledger.is_empty());
+    }
+
+    #[test]
+    fn what_members_watch_who_come_and_go_is_not_kept() {
+        let ledger = Ledger::default();
+        ledger.arm_for_good("/web", Kind::Children, children(0));
+        ledger.arm_for_good("/web/a", Kind::Data, child(0, "a"));
+        for member in 1..=10_000 {
+            ledger.arm_for_good("/web", Kind::Children, children(member));
+            ledger.arm_for_good("/web", Kind::Data, Mark { member, what: What::Settings });
+            for name in ["a", "b"] {
+                ledger.arm_for_good(&format!("/web/{name}"), Kind::Data, child(member, name));
+            }
+            let own = format!("/s{member}");
+            ledger.arm_for_good(&own, Kind::Children, children(member));
+            ledger.arm_for_good(&format!("{own}/a"), Kind::Data, child(member, "a"));
+            ledger.forget(member, "/web");
+            ledger.forget(member, &own);
+        }
+        assert_eq!(ledger.lock().len(), 2);
+        assert_eq!(ledger.fire("/web/a", Change::Data), [(child(0, "a"), false)]);
+        assert_eq!(ledger.fire("/web", Change::Children), [(children(0), false)]);
+        assert!(ledger.is_empty());
+    }
+
+    #[test]
+    fn what_is_below_the_root_is_let_go_of() {
+        let ledger = Ledger::default();
+        for member in 1..=2 {
+            ledger.arm_for_good("/", Kind::Children, children(member));
+            ledger.arm_for_good("/a", Kind::Data, child(member, "a"));
+        }
+        ledger.forget(1, "/");
+        assert_eq!(ledger.fire("/a", Change::Deleted), [(child(2, "a"), true)]);
+        ledger.forget(2, "/");
         assert!(ledger.is_empty());
     }
 

@@ -218,6 +218,10 @@ impl Session for Client {
         self.watch(path, Kind::Data, watch, request).await.map(|stat| stat.is_some())
     }
 
+    fn forget(&self, member: u64, path: &str) {
+        self.ledger.forget(member, path);
+    }
+
     async fn close(&self) {
         // Whether the server took leave of us makes no difference any more.
         let _ = timeout(CLOSING, self.put(self.zookeeper.close())).await;

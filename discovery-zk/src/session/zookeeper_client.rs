@@ -10,6 +10,7 @@ mod journal;
 mod tls;
 
 use std::{
+    collections::HashMap,
     fmt,
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -81,10 +82,8 @@ async fn establish(
     if client.state() != SessionState::SyncConnected {
         return Err(LOST.to_owned());
     }
-    let (armed, watches) = mpsc::unbounded_channel();
-    handle.spawn(forward(watches, Arc::clone(&life)));
     handle.spawn(async move { life.end(reason(states.changed().await)) });
-    let session = Held { client: Mutex::new(Some(Arc::new(client))), armed, owner };
+    let session = Held { client: Mutex::new(Some(Arc::new(client))), armed: Mutex::default(), owner };
     for auth in config.auth() {
         let client = session.client().map_err(|_| UNUSABLE)?;
         let added = session.put(client.auth(&auth.scheme, auth.credentials.reveal().as_bytes())).await;
@@ -150,12 +149,13 @@ fn reason(state: SessionState) -> &'static str {
     }
 }
 
-/// Tells when watches fire.
+/// Tells when a member's watches fire, until there is nobody who could arm another: then the crate lets go of those that are armed.
 async fn forward(mut watches: mpsc::UnboundedReceiver<(Mark, OneshotWatcher)>, life: Arc<Life>) {
     let mut armed = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some((mark, watch)) = watches.recv() => {
+            watch = watches.recv() => {
+                let Some((mark, watch)) = watch else { return };
                 armed.push(watch.changed().map(move |event| (mark, event.event_type)));
             }
             Some((mark, event)) = armed.next() => match event {
@@ -163,7 +163,6 @@ async fn forward(mut watches: mpsc::UnboundedReceiver<(Mark, OneshotWatcher)>, l
                 EventType::Session => {}
                 event => life.tell(Event::Fired { mark, gone: event == EventType::NodeDeleted }),
             },
-            else => return,
         }
     }
 }
@@ -171,7 +170,8 @@ async fn forward(mut watches: mpsc::UnboundedReceiver<(Mark, OneshotWatcher)>, l
 struct Held {
     /// `None` once it was closed.
     client: Mutex<Option<Arc<Client>>>,
-    armed: mpsc::UnboundedSender<(Mark, OneshotWatcher)>,
+    /// By member: what takes its watches.
+    armed: Mutex<HashMap<u64, mpsc::UnboundedSender<(Mark, OneshotWatcher)>>>,
     owner: Owner,
 }
 
@@ -193,8 +193,16 @@ impl Held {
     }
 
     fn keep(&self, mark: Mark, watch: OneshotWatcher) {
+        let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        let taker = armed.entry(mark.member).or_insert_with(|| {
+            let (taker, watches) = mpsc::unbounded_channel();
+            if let Some(handle) = self.owner.0.handle() {
+                handle.spawn(forward(watches, Arc::clone(&self.owner.0)));
+            }
+            taker
+        });
         // Nobody takes it from a session that has ended.
-        let _ = self.armed.send((mark, watch));
+        let _ = taker.send((mark, watch));
     }
 }
 
@@ -257,6 +265,11 @@ impl Session for Held {
         let (stat, watch) = self.put(client.check_and_watch_stat(path)).await?;
         self.keep(mark, watch);
         Ok(stat.is_some())
+    }
+
+    fn forget(&self, member: u64, _path: &str) {
+        // Without anybody to take more, those that it has taken are dropped.
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner).remove(&member);
     }
 
     async fn close(&self) {

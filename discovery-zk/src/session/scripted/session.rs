@@ -163,6 +163,19 @@ impl Session for FakeSession {
         .await
     }
 
+    fn forget(&self, member: u64, path: &str) {
+        let below = path.strip_suffix('/').unwrap_or(path);
+        let lines = &mut *self.inner.lines();
+        for armed in [&mut lines.data, &mut lines.children] {
+            armed.retain(|node, marks| {
+                if node == path || node.rsplit_once('/').is_some_and(|(parent, _)| parent == below) {
+                    marks.retain(|mark| mark.member != member);
+                }
+                !marks.is_empty()
+            });
+        }
+    }
+
     async fn close(&self) {
         self.ensemble.lock().counts.closes += 1;
         self.inner.end("the session was closed");
