@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use discovery_core::shared::Outage;
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::mpsc,
@@ -49,7 +50,8 @@ pub(crate) async fn run(
     let mut generation = Generation::new(Arc::clone(&session), timeouts);
     let end = loop {
         generation.ask(roster);
-        let (due, overdue, watchdog) = (roster.due(), roster.outage.due(), generation.watchdog());
+        let (due, watchdog) = (roster.due(), generation.watchdog());
+        let overdue = generation.overdue(&roster.outage);
         tokio::select! {
             event = events.recv() => match event {
                 Some(Event::Fired { mark, gone }) => fired(roster, &mark, gone),
@@ -105,6 +107,8 @@ struct Generation {
     /// When the last answer came, or the first question after a pause was asked.
     heard: Instant,
     beating: bool,
+    /// When a service first asked something.
+    asked: Option<Instant>,
     confirm: Instant,
 }
 
@@ -120,6 +124,7 @@ impl Generation {
             beat: timeouts.session / 3,
             heard: now,
             beating: false,
+            asked: None,
             confirm: now + CONFIRM,
         }
     }
@@ -132,8 +137,10 @@ impl Generation {
         {
             // It may have gone meanwhile.
             let Some(member) = roster.get(id) else { continue };
+            let now = Instant::now();
+            self.asked.get_or_insert(now);
             if self.answers.is_empty() {
-                self.heard = Instant::now();
+                self.heard = now;
             }
             let (session, node) = (Arc::clone(&self.session), Arc::clone(member.node()));
             self.answers.push(Box::pin(async move {
@@ -178,6 +185,13 @@ impl Generation {
             roster.confirm();
         }
         Ok(())
+    }
+
+    /// When the services are to be told of the session before this, if nothing was heard in this one by then. Not while they have
+    /// nothing to ask yet: they may spread their questions over a long time, and a server that has stopped meanwhile is noticed.
+    fn overdue(&self, outage: &Outage) -> Option<Instant> {
+        let asked = self.asked?;
+        outage.due().map(|due| due.max(asked + Outage::GRACE))
     }
 
     /// A member watches nothing any more.

@@ -49,14 +49,14 @@
 //! |---|---|
 //! | the connection breaks, a server stops, a leader is elected, the session expires | another session, in which every node is listed and read once, spread over a second (or `discovery_jitter`, if that is longer) |
 //! | a server stops answering without closing the connection | noticed within five sixths of the session's time-out (8.3 s by default) when nothing is being asked, and within `request_timeout` of silence when something is |
-//! | no other server answers either | each [`Member`] says so one second later at most, and again after each round of failures; what was known stands |
+//! | no other server answers either | each [`Member`] says so one second later at most, or one second after the first question to a server that takes sessions and does not answer, and again after each round of failures; what was known stands |
 //! | a name does not resolve | the next server's turn; it is resolved again with the next attempt |
 //! | a node does not exist | an empty answer, and a watch for the day that it does; nothing is ever created |
 //! | a node or a child may not be read | that one [`Member`] says so, and asks again when it is asked again; the others go on |
 //! | the node of the generator configuration cannot be read, or holds something else | it is listed in [`Snapshot::rejected`](discovery_core::Snapshot::rejected), and the service goes on without it |
 //!
 //! A server that has said nothing for a third of the session's time-out is asked for the root, which any user may. Every thirty
-//! seconds an answer, to this or anything else, makes each [`Member`] say that what it said is still so. Every ten minutes or so each node is listed though
+//! seconds an answer, to this or anything else, makes each [`Member`] for which nothing waits to be read say that what it said is still so. Every ten minutes or so each node is listed though
 //! no watch has fired, as a check.
 
 mod address;

@@ -150,9 +150,9 @@ impl Roster {
         }
     }
 
-    /// The server lives: who was read whole is told that all of it is still so.
+    /// The server lives: who was told of all there is to know is told that it is still so.
     pub(crate) fn confirm(&mut self) {
-        for member in self.members.values().filter(|member| member.is_whole()) {
+        for member in self.members.values().filter(|member| member.is_current()) {
             member.slot().send_modify(Slot::confirm);
         }
     }

@@ -168,9 +168,10 @@ impl Tracked {
         self.list.wanted = None;
     }
 
-    /// Whether all was read in this session, so that silence means "still so".
-    pub(crate) fn is_whole(&self) -> bool {
-        self.whole && !self.failed
+    /// Whether what was told is all that is known to have happened, so that silence means "still so".
+    pub(crate) fn is_current(&self) -> bool {
+        let pending = self.list.wanted.or(self.settings.wanted).or(self.stale_due).is_some();
+        self.whole && !self.failed && self.gathering.is_none() && !self.list.asked && !pending
     }
 
     /// Asks again for what has failed, and for nothing else.

@@ -6,10 +6,6 @@ use tokio::time::Instant;
 
 use crate::error::WatchError;
 
-/// How long a lost connection is not told while other servers are tried: most have taken over by then, and nobody need hear of
-/// it.
-const GRACE: Duration = Duration::from_secs(1);
-
 /// Whether anything is heard of the servers, and when the services must be told that nothing is.
 ///
 /// A connection that was lost is told a second later, unless something was heard on another by then: connections that are
@@ -24,6 +20,10 @@ pub struct Outage {
 }
 
 impl Outage {
+    /// How long a lost connection is not told while other servers are tried: most have taken over by then, and nobody need hear
+    /// of it.
+    pub const GRACE: Duration = Duration::from_secs(1);
+
     /// A connection begins.
     pub fn begin(&mut self) {
         self.heard = false;
@@ -41,7 +41,7 @@ impl Outage {
 
     /// A connection was lost.
     pub fn lose(&mut self, error: WatchError) {
-        let due = self.lost.take().map_or_else(|| Instant::now() + GRACE, |(due, _)| due);
+        let due = self.lost.take().map_or_else(|| Instant::now() + Self::GRACE, |(due, _)| due);
         self.lost = Some((due, error));
     }
 
@@ -87,7 +87,7 @@ mod tests {
         outage.lose(error());
         let due = outage.due();
         for _ in 0..3 {
-            tokio::time::advance(GRACE / 4).await;
+            tokio::time::advance(Outage::GRACE / 4).await;
             outage.begin();
             assert!(!outage.heard());
             outage.lose(error());

@@ -82,6 +82,55 @@ async fn a_session_that_is_lost_is_not_told_when_another_follows_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_is_lost_is_not_told_while_the_questions_of_the_next_are_spread() {
+    let world = World::new(1);
+    world.fake.create("/web", "");
+    world.put("a_1", 81);
+    fastrand::seed(7);
+    let mut member = world.ensemble.member(node("/web").with_jitter(Duration::from_hours(1)));
+    assert_eq!(ports(&next(&mut member).await.unwrap()), [81]);
+    // One that ends sooner counts as an attempt that has failed.
+    silent(&mut member, Duration::from_secs(5)).await;
+    world.fake.cut();
+    world.asked();
+    silent(&mut member, Duration::from_mins(1)).await;
+    assert!(world.asked().is_empty(), "the hour has only begun");
+    world.put("a_2", 82);
+    let told = timeout(Duration::from_hours(1), member.next()).await.expect("within the hour");
+    assert_eq!(ports(&told.unwrap()), [81, 82]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_while_questions_are_spread_is_told_of_in_time() {
+    let world = World::new(1);
+    world.fake.create("/web", "");
+    fastrand::seed(7);
+    let mut member = world.ensemble.member(node("/web").with_jitter(Duration::from_hours(1)));
+    assert!(next(&mut member).await.unwrap().is_empty());
+    silent(&mut member, Duration::from_secs(5)).await;
+    world.fake.cut();
+    silent(&mut member, Duration::from_secs(5)).await;
+    world.fake.server(Fake::address(1), Mode::Hung);
+    let begun = Instant::now();
+    assert!(matches!(next(&mut member).await.unwrap_err().when(), Retry::After(_)));
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_read_is_not_called_still_so() {
+    let world = World::new(1);
+    world.fake.create("/web", "");
+    let mut member = world.ensemble.member(node("/web").with_every(Duration::from_hours(1)));
+    assert!(next(&mut member).await.unwrap().is_empty());
+    assert!(next(&mut member).await.unwrap().is_empty(), "confirmed, since nothing has happened");
+    world.put("a_1", 81);
+    silent(&mut member, Duration::from_mins(50)).await;
+    let told = timeout(Duration::from_mins(10), member.next()).await.expect("within the hour");
+    assert_eq!(ports(&told.unwrap()), [81]);
+    assert_eq!(ports(&next(&mut member).await.unwrap()), [81], "confirmed again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_is_left_for_another() {
     let world = World::new(2);
     world.fake.create("/web", "");
