@@ -48,7 +48,7 @@ impl Driver {
         let mut endpoints: Vec<Address> = self.config.endpoints().iter().cloned().collect();
         // A thousand machines with one configuration are not to crowd onto its first line.
         fastrand::shuffle(&mut endpoints);
-        let mut rounds = Rounds::new(endpoints.len());
+        let mut rounds = Rounds::new(endpoints.len()).with_stable(self.roster.pace.stable);
         for address in endpoints.iter().cycle() {
             let Some(key) = self.anybody().await else { return };
             let config = Arc::clone(&self.config);

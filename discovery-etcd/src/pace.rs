@@ -11,10 +11,17 @@ pub(crate) struct Pace {
     pub(crate) settle: Duration,
     /// How often the watch stream is asked whether it lives.
     pub(crate) beat: Duration,
+    /// How long a connection must live to be a good one.
+    pub(crate) stable: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { cycle: Duration::from_mins(10), settle: Duration::from_secs(2), beat: Duration::from_secs(30) }
+        Self {
+            cycle: Duration::from_mins(10),
+            settle: Duration::from_secs(2),
+            beat: Duration::from_secs(30),
+            stable: Duration::from_secs(2),
+        }
     }
 }

@@ -91,7 +91,7 @@ async fn an_expired_token_is_followed_by_another() {
     let mut web = watching(&cluster, &prefix);
     web.until_ports([1]).await;
     for round in 2..4 {
-        // A token lives for as long as it is used: only time can end it.
+        // A token lives for as long as it is used, so asking whether it has ended would keep it alive: only etcd's clock can end it.
         tokio::time::sleep(ttl * 3).await;
         watching(&cluster, &prefix).until_ports(1..round).await;
         // The harness's own token has expired as well.

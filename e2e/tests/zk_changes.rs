@@ -19,7 +19,7 @@ over_both_clients!(
     a_chroot_is_a_path_in_front,
     a_server_set_is_read_by_its_endpoints_name,
     the_generator_configuration_comes_with_the_endpoints,
-    a_path_that_changes_once_a_second_is_read_at_the_pace_that_was_asked_for,
+    a_path_that_changes_all_the_time_is_read_at_the_pace_that_was_asked_for,
 );
 
 fn weights(snapshot: &Snapshot) -> Vec<Option<u32>> {
@@ -235,7 +235,7 @@ async fn the_generator_configuration_comes_with_the_endpoints(client: &str) {
     .await;
 }
 
-async fn a_path_that_changes_once_a_second_is_read_at_the_pace_that_was_asked_for(client: &str) {
+async fn a_path_that_changes_all_the_time_is_read_at_the_pace_that_was_asked_for(client: &str) {
     let zookeeper = ZookeeperOptions::new().with_request_log().start().await;
     let registrar = Registrar::connect_with(&zookeeper.hosts(), RegistrarOptions::new()).await;
     registrar.create_path(WEB).await;
@@ -250,13 +250,19 @@ async fn a_path_that_changes_once_a_second_is_read_at_the_pace_that_was_asked_fo
     web.until_ports([]).await;
     let before = zookeeper.requests().len();
     let begun = tokio::time::Instant::now();
-    for port in 1..=50 {
+    let lists = || {
+        let asked = asked(&zookeeper, before, registrar.session());
+        asked.iter().filter(|(kind, _)| kind.starts_with("getChildren")).count() as u64
+    };
+    let mut port = 0;
+    // All the time something is new, until it was listed for the third time.
+    let thrice = async || {
+        port += 1;
         register(&registrar, [port]).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    web.until_ports(1..=50).await;
+        if lists() >= 3 { Ok(()) } else { Err(format!("{} lists of {port} changes", lists())) }
+    };
+    e2e::wait_until(zk_support::DEADLINE, "three lists", thrice).await;
+    web.until_ports(1..=port).await;
     let intervals = begun.elapsed().as_secs() / 2 + 1;
-    let asked = asked(&zookeeper, before, registrar.session());
-    let lists = asked.iter().filter(|(kind, _)| kind.starts_with("getChildren")).count() as u64;
-    assert!((1..=intervals).contains(&lists), "{lists} lists in {intervals} intervals");
+    assert!(lists() <= intervals, "{} lists in {intervals} intervals", lists());
 }

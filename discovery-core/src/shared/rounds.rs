@@ -10,6 +10,7 @@ const STABLE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Rounds {
     servers: usize,
+    stable: Duration,
     failed: usize,
     in_a_row: u32,
 }
@@ -26,13 +27,20 @@ pub enum Next {
 impl Rounds {
     /// For so many servers.
     pub fn new(servers: usize) -> Self {
-        Self { servers, failed: 0, in_a_row: 0 }
+        Self { servers, stable: STABLE, failed: 0, in_a_row: 0 }
+    }
+
+    /// Takes connections that lived for this long for good ones, instead of two seconds.
+    #[must_use]
+    pub fn with_stable(mut self, stable: Duration) -> Self {
+        self.stable = stable;
+        self
     }
 
     /// An attempt has ended: without a connection (`None`), or with one that lived for so long. A connection that lived for two
-    /// seconds starts the count over.
+    /// seconds, or for what [`with_stable`](Self::with_stable) says, starts the count over.
     pub fn ended(&mut self, lived: Option<Duration>) -> Next {
-        if lived.is_some_and(|lived| lived >= STABLE) {
+        if lived.is_some_and(|lived| lived >= self.stable) {
             (self.failed, self.in_a_row) = (0, 0);
             return Next::AtOnce;
         }
@@ -66,6 +74,13 @@ mod tests {
         assert_eq!(rounds.ended(None), Next::BackOff(1));
         assert_eq!(rounds.ended(None), Next::BackOff(2));
         assert_eq!(rounds.ended(Some(STABLE)), Next::AtOnce);
+        assert_eq!(rounds.ended(None), Next::BackOff(1));
+    }
+
+    #[test]
+    fn how_long_a_connection_has_to_live_is_for_whoever_counts_to_say() {
+        let mut rounds = Rounds::new(1).with_stable(Duration::ZERO);
+        assert_eq!(rounds.ended(Some(Duration::ZERO)), Next::AtOnce);
         assert_eq!(rounds.ended(None), Next::BackOff(1));
     }
 

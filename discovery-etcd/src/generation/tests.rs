@@ -21,9 +21,14 @@ use crate::{
 
 /// A cluster whose driver runs; a request is answered within `request`, or not at all.
 fn connect(etcd: &Scripted, request: Duration, pace: Pace) -> Cluster {
+    connect_backing_off(etcd, request, pace, Duration::from_millis(1))
+}
+
+/// The same, with this pause after a round of failures.
+fn connect_backing_off(etcd: &Scripted, request: Duration, pace: Pace, pause: Duration) -> Cluster {
     let timeouts = Timeouts { request, ..Timeouts::default() };
     let config = ClusterConfig::new([etcd.address.to_string().parse().unwrap()]).unwrap();
-    let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).unwrap();
+    let backoff = Backoff::new(pause, pause).unwrap();
     let (cluster, driver) = Cluster::paced(config.with_timeouts(timeouts).unwrap(), backoff, pace);
     tokio::spawn(driver);
     cluster
@@ -276,21 +281,25 @@ async fn a_listing_that_fails_inexplicably_is_the_affair_of_its_prefix() {
 #[tokio::test]
 async fn connections_on_which_no_prefix_is_heard_are_told_as_an_outage() {
     let mut etcd = Scripted::start(|request| if request.count_only { one_key(request) } else { None }).await;
-    let cluster = connect(&etcd, DEADLINE, Pace::default());
+    // However short it lives, a connection on which something was heard would count as a good one, and another would follow at once.
+    let pace = Pace { stable: Duration::ZERO, ..Pace::default() };
+    let cluster = connect_backing_off(&etcd, DEADLINE, pace, Duration::from_hours(1));
     let mut web = member(&cluster, "/web");
-    // Each lives for so long that it would count as stable.
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
     let closing = tokio::spawn(async move {
         loop {
             let mut stream = etcd.stream().await;
             if let Some(first) = stream.asked().await {
                 stream.created(first.id);
             }
-            tokio::time::sleep(Duration::from_millis(2200)).await;
+            count.fetch_add(1, Ordering::Relaxed);
         }
     });
     let error = next(&mut web).await.unwrap_err();
     assert!(matches!(error.when(), Retry::After(_)));
     assert!(error.chain().contains("reading the watch stream"), "{}", error.chain());
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
     closing.abort();
 }
 
