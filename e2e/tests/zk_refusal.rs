@@ -43,11 +43,11 @@ async fn a_child_that_may_not_be_read_costs_one_request_a_retry_until_it_may(cli
     let ours = || asked(&zookeeper, 0, registrar.session());
     let tries = |asked: &[(String, String)]| asked.iter().filter(|(_, path)| *path == alone).count();
     // Publishers read nothing.
-    let tried = async |times: usize| {
+    let again = async |times: usize| {
         let asked = ours();
         if tries(&asked) >= times { Ok(asked) } else { Err(format!("{} times", tries(&asked))) }
     };
-    let asked = wait_until(DEADLINE, "eight tries", async || tried(8).await).await;
+    let asked = wait_until(DEADLINE, "eight tries", async || again(8).await).await;
     let first = usize::from(CHILDREN) + 1;
     assert_eq!(asked.len() - tries(&asked), first - 1, "one list, and one read of each other child");
 
