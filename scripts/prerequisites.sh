@@ -65,6 +65,17 @@ need_moto() {
             "or set E2E_MOTO_SERVER to a moto_server that you have"
 }
 
+# need_newer_haproxy: prints the path of an HAProxy 3.x: that of E2E_HAPROXY_NEWER, or of Debian's trixie, unpacked below target.
+need_newer_haproxy() {
+    if [ -n "${E2E_HAPROXY_NEWER:-}" ]; then
+        "$E2E_HAPROXY_NEWER" -v >/dev/null || fail "E2E_HAPROXY_NEWER names no HAProxy: $E2E_HAPROXY_NEWER"
+        printf '%s\n' "$E2E_HAPROXY_NEWER"
+        return
+    fi
+    scripts/haproxy trixie "${CARGO_TARGET_DIR:-target}/haproxy/trixie" ||
+        fail "there is no newer HAProxy to test with: set E2E_HAPROXY_NEWER to one that you have (3.0 or newer)"
+}
+
 # need_cargo: there is a cargo, and it is new enough for this workspace.
 need_cargo() {
     local wanted have how bin
