@@ -3,6 +3,7 @@
 use std::io::{Error, ErrorKind};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::time::timeout;
@@ -59,6 +60,11 @@ impl Connection {
     /// Whether the server lets the connection stand for another request.
     pub fn is_reusable(&self) -> bool {
         self.reusable
+    }
+
+    /// Whether the server has closed the connection meanwhile, or sent what nobody asked for.
+    pub fn is_over(&self) -> bool {
+        !self.stream.buffer().is_empty() || self.stream.get_ref().peek(&mut [0]).now_or_never().is_some()
     }
 
     /// Sends a request with further header lines (without line ends) and waits for the whole answer, however long

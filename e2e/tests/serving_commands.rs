@@ -4,74 +4,28 @@
 
 mod serving_support;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use e2e::{Connection, HttpBackend};
-use serving_support::{DEADLINE, Web, key, register, servers, until};
-use tokio::{task::JoinHandle, time::sleep};
+use e2e::{Deploy, Etcd, HttpBackend, KeepAlive, Site};
+use serving_support::{DEADLINE, Web, key, register, servers, until, until_applied};
 
-/// Clients that hold on to their connections.
-const CLIENTS: usize = 8;
-/// Servers that are replaced, one after the other.
-const ROUNDS: usize = 8;
-
-/// Clients that ask again and again, each over one connection.
-struct KeepAlive {
-    requests: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<Vec<String>>>,
-}
-
-impl KeepAlive {
-    fn start(front: SocketAddr) -> Self {
-        let (requests, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let tasks = (0..CLIENTS)
-            .map(|_| {
-                let (requests, stop) = (Arc::clone(&requests), Arc::clone(&stop));
-                tokio::spawn(async move {
-                    let mut failures = Vec::new();
-                    let mut connection = Connection::open(front).await.unwrap();
-                    while !stop.load(Ordering::Relaxed) {
-                        match connection.request("GET", "/", &[], "").await {
-                            Ok(response) if response.status == 200 && connection.is_reusable() => {}
-                            other => {
-                                failures.push(format!("{other:?}"));
-                                connection = Connection::open(front).await.unwrap();
-                            }
-                        }
-                        requests.fetch_add(1, Ordering::Relaxed);
-                        sleep(Duration::from_millis(5)).await;
-                    }
-                    failures
-                })
-            })
-            .collect();
-        Self { requests, stop, tasks }
-    }
-
-    /// How many requests there were, and what became of those that failed or cost their connection.
-    async fn stop(self) -> (usize, Vec<String>) {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut failures = Vec::new();
-        for task in self.tasks {
-            failures.extend(task.await.unwrap());
-        }
-        (self.requests.load(Ordering::Relaxed), failures)
-    }
-}
+/// Processes that are replaced, one after the other.
+const PROCESSES: usize = 20;
+/// How many a second.
+const PACE: u32 = 5;
+/// How long a process that was deregistered goes on.
+const GRACE: Duration = Duration::from_millis(500);
 
 async fn web() -> Web {
     let mut web = Web::prepare().await;
-    let socket = web.site.haproxy().dir().join("admin.sock");
-    web.site.set("/haproxy", "socket_file_path", socket.display().to_string());
-    web.site.set(
+    over_the_socket(&mut web.site);
+    web
+}
+
+fn over_the_socket(site: &mut Site) {
+    let socket = site.haproxy().dir().join("admin.sock");
+    site.set("/haproxy", "socket_file_path", socket.display().to_string());
+    site.set(
         "/haproxy",
         "defaults",
         vec![
@@ -83,46 +37,56 @@ async fn web() -> Web {
             "timeout server 1m",
         ],
     );
-    web
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_deploy_takes_no_reload_and_costs_no_request() {
-    let web = web().await;
-    let (agent, traffic) = web.serve().await;
-    let before = (agent.status().output().counters.reloads, web.site.haproxy().processes().await);
-    let clients = KeepAlive::start(web.site.front("web"));
+async fn a_rolling_deploy_takes_no_reload_and_costs_no_request_and_no_connection() {
+    let etcd = Etcd::start().await;
+    let mut site = Site::start().await;
+    over_the_socket(&mut site);
+    site.add_service("web", &etcd.endpoints());
+    let mut deploy = Deploy::start(&etcd, "web", PROCESSES).await;
+    let agent = site.run_agent();
+    until_listed(&site, &deploy).await;
+    site.haproxy().wait_serving(site.front("web").port(), DEADLINE).await;
+    let clients = KeepAlive::start(site.front("web"), 25, 500);
+    until_asked(&deploy).await;
+    until_applied(&agent).await;
+    let before = (agent.status().output().counters.reloads, site.haproxy().processes().await);
 
-    let mut running: Vec<HttpBackend> = Vec::new();
-    for round in 0..ROUNDS {
-        let new = HttpBackend::start(&format!("new{round}")).await;
-        register(&web.etcd, &new).await;
-        until("the new server to be asked", || {
-            if new.requests() > 0 { Ok(()) } else { Err("not yet".to_owned()) }
-        })
-        .await;
-        running.push(new);
-        if running.len() > 2 {
-            let mut old = running.remove(0);
-            web.etcd.delete(&key(old.name())).await;
-            // Its process goes on for a moment, as it does in a deploy.
-            sleep(Duration::from_millis(500)).await;
-            old.stop().await;
-        }
-    }
-    let names = [running[0].name().to_owned(), running[1].name().to_owned()];
-    web.site.until_serves("web", &["blue", "green", &names[0], &names[1]]).await;
+    deploy.roll(Duration::from_secs(1) / PACE, GRACE).await;
+    until_asked(&deploy).await;
+    until_listed(&site, &deploy).await;
 
-    let (requests, failures) = clients.stop().await;
-    assert!(failures.is_empty() && requests > 500, "{requests} requests, {failures:#?}");
-    serving_support::all_answered(traffic).await;
-    let after = (agent.status().output().counters.reloads, web.site.haproxy().processes().await);
+    let kept = clients.stop().await;
+    assert!(kept.requests > PROCESSES && kept.failed.is_empty() && kept.closed == 0, "{kept:#?}");
+    let after = (agent.status().output().counters.reloads, site.haproxy().processes().await);
     assert_eq!(after, before, "no reload, and the same worker");
     let output = agent.status().output();
     assert!(output.done.contains("by ") && output.done.contains("command"), "{output:?}");
     let live = output.live.unwrap();
-    assert!(live.by_commands >= ROUNDS as u64 && live.refusals == 0, "{live:?}");
-    assert_eq!(servers(&web.site), ["blue", "green", &names[0], &names[1]], "the file says the same");
+    assert!(live.by_commands > 0 && live.refusals == 0, "{live:?}");
+}
+
+/// Waits until HAProxy has sent something to each process.
+async fn until_asked(deploy: &Deploy<'_>) {
+    until("every process to be asked", || {
+        let idle: Vec<_> =
+            deploy.running().filter(|process| process.requests() == 0).map(HttpBackend::name).collect();
+        if idle.is_empty() { Ok(()) } else { Err(format!("{idle:?} were not")) }
+    })
+    .await;
+}
+
+/// Waits until the file has these processes.
+async fn until_listed(site: &Site, deploy: &Deploy<'_>) {
+    let mut wanted: Vec<_> = deploy.running().map(|process| process.name().to_owned()).collect();
+    wanted.sort_unstable();
+    until("the file to have the processes that run", || match servers(site) {
+        found if found == wanted => Ok(()),
+        found => Err(format!("{found:?}")),
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -160,6 +124,7 @@ async fn an_haproxy_that_was_started_anew_is_gone_on_with() {
     let mut web = web().await;
     let (agent, traffic) = web.serve().await;
     drop(traffic);
+    until_applied(&agent).await;
     let reloads = agent.status().output().counters.reloads;
     web.site.haproxy_mut().stop().await;
     web.site.haproxy_mut().restart().await.unwrap();

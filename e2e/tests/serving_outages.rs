@@ -39,6 +39,7 @@ async fn a_change_through_another_member_is_served_after_thirty_seconds_without_
     cluster.leader(serving_support::DEADLINE).await;
     cluster.member(1).delete(&key("blue")).await;
     register(cluster.member(2), &red).await;
+    // Not a wait for anything: how long the outage lasts.
     sleep((begin + LONG_OUTAGE).saturating_duration_since(Instant::now())).await;
     site.until_serves("web", &["blue", "green"]).await;
 

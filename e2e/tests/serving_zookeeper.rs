@@ -93,6 +93,7 @@ async fn a_frozen_zookeeper_stops_no_request() {
     let (agent, traffic) = serve(&site, &["blue", "green"]).await;
     zookeeper.freeze().await;
     until_state(&agent, "failing").await;
+    // Not a wait for anything: how long it stays frozen.
     sleep(2 * SESSION).await;
     site.until_serves("web", &["blue", "green"]).await;
     zookeeper.thaw();
@@ -119,6 +120,7 @@ async fn an_ensemble_that_stops_for_longer_than_a_session_stops_no_request() {
     ensemble.kill().await;
     let traffic = site.traffic("web");
     until_state(&agent, "failing").await;
+    // How long the outage lasts.
     sleep((begun + 4 * SESSION).saturating_duration_since(Instant::now())).await;
     site.until_serves("web", &["blue"]).await;
     ensemble.restart().await;

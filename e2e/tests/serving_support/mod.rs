@@ -85,6 +85,12 @@ pub(crate) async fn until_state(agent: &AgentTask, state: &str) {
     .await;
 }
 
+/// Waits until an apply is over, the first one maybe: HAProxy may serve what is new before the status has it.
+pub(crate) async fn until_applied(agent: &AgentTask) {
+    until("an apply", || agent.status().output().applied.map(drop).ok_or_else(|| "none so far".to_owned()))
+        .await;
+}
+
 /// `wait_until` for what can be looked at without waiting.
 pub(crate) async fn until<T>(what: &str, probe: impl Fn() -> Result<T, String>) -> T {
     e2e::wait_until(DEADLINE, what, async || probe()).await

@@ -35,6 +35,8 @@ use crate::{
 const OPERATIONS: usize = 500;
 /// After so many a new HAProxy is started from the file.
 const EVERY: usize = 25;
+/// Within which newer versions carry out what they have acknowledged: addresses are changed by a task of theirs.
+const SOON: Duration = Duration::from_secs(5);
 /// Connections that are held at once.
 const HELD: usize = 12;
 
@@ -147,16 +149,22 @@ async fn apply(live: &mut Live, document: &Document, what: &str) -> bool {
 /// Compares what runs with what a new process makes of the file, and says how many servers that were.
 async fn compare(site: &Site, live: &mut Live, world: &World, what: &str) -> usize {
     settle(site, live, what).await;
-    let mut running = Running::of(&site.haproxy).await;
-    for departure in live.leaving().into_iter().flat_map(Leaving::iter) {
-        running.remove(departure.backend().as_str(), departure.server().as_str());
-    }
     let fresh = Haproxy::alone(&site.file()).await;
     let started = Running::of(&fresh).await;
     assert_eq!(started.len(), world.len(), "{what}");
-    let differences = running.differences(&started);
-    assert!(differences.is_empty(), "{what}: {differences:#?}");
-    started.len()
+    let end = Instant::now() + SOON;
+    loop {
+        let mut running = Running::of(&site.haproxy).await;
+        for departure in live.leaving().into_iter().flat_map(Leaving::iter) {
+            running.remove(departure.backend().as_str(), departure.server().as_str());
+        }
+        let differences = running.differences(&started);
+        if differences.is_empty() {
+            return started.len();
+        }
+        assert!(Instant::now() < end, "{what}: {differences:#?}");
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Waits until the file is that of the revision that runs.
