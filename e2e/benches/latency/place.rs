@@ -1,5 +1,7 @@
 //! The servers, the agent, and what is done to them.
 
+use std::path::Path;
+
 use agent::{Agent, Config};
 use e2e::{Etcd, Haproxy, HttpBackend, Port};
 use haproxy_runtime::Command;
@@ -40,7 +42,7 @@ impl Place {
         let own = e2e::Dir::new("latency");
         let path = own.join("haproxy.cfg");
         // The first write makes the file that HAProxy is then started with.
-        config(&etcd, &front, &path, "true").once().await;
+        config(&etcd, &front, &path, told, "true").once().await;
         let haproxy = Haproxy::start_at(&path).await;
         let text = std::fs::read_to_string(&path).expect("it was written");
         let alone = Haproxy::start(&at(&text, &front, &front_alone)).await;
@@ -48,7 +50,7 @@ impl Place {
         alone.wait_serving(front_alone.number(), DEADLINE).await;
 
         let (said, stamps) = Stamps::channel();
-        let made = Made { said: Some(said), ..config(&etcd, &front, &path, &told.command(&haproxy)) };
+        let made = Made { said: Some(said), ..config(&etcd, &front, &path, told, &told.command(&haproxy)) };
         let agent = Agent::new(made.parse());
         let watched = Watched {
             said: stamps,
@@ -72,6 +74,11 @@ impl Place {
         };
         place.watched.lock().await.applied.next().await;
         place
+    }
+
+    /// How often HAProxy has been reloaded.
+    pub(crate) async fn reloads(&self) -> u32 {
+        self.haproxy.reloads().await
     }
 
     /// What the file holds.
@@ -98,16 +105,22 @@ impl Place {
         );
         let wanted = 1 + usize::from(registered.is_some());
         moments.acknowledged = Some(acknowledged - start);
-        moments.source = Some(
-            loop {
-                let (at, count) = late("the source", said.next()).await;
-                if count == wanted {
-                    break at;
-                }
-            } - start,
-        );
+        let source = loop {
+            let (at, count) = late("the source", said.next()).await;
+            if count == wanted {
+                break at;
+            }
+        };
+        // An apply may be said to be over twice: when HAProxy has been told, and when the file has followed.
+        let told = loop {
+            let (at, ()) = late("the apply", applied.next()).await;
+            if at >= source {
+                break at;
+            }
+        };
+        moments.source = Some(source - start);
+        moments.told = Some(told - start);
         moments.written = Some(late("the write", written.next()).await.0 - start);
-        moments.told = Some(late("the reload command", applied.next()).await.0 - start);
         moments
     }
 
@@ -204,7 +217,7 @@ struct Made {
     said: Option<tokio::sync::mpsc::UnboundedSender<(Instant, usize)>>,
 }
 
-fn config(etcd: &Etcd, front: &Port, path: &std::path::Path, reload: &str) -> Made {
+fn config(etcd: &Etcd, front: &Port, path: &Path, told: Told, reload: &str) -> Made {
     let stats = path.with_file_name("stats.sock");
     let text = serde_json::json!({
         "services": { "web": {
@@ -214,6 +227,8 @@ fn config(etcd: &Etcd, front: &Port, path: &std::path::Path, reload: &str) -> Ma
         "haproxy": {
             "config_file_path": path,
             "reload_command": reload,
+            "do_socket": told == Told::Commands,
+            "socket_file_path": stats,
             "restart_interval": 0,
             "bind_address": "127.0.0.1",
             "global": [format!("stats socket {} level admin expose-fd listeners", stats.display())],
