@@ -4,7 +4,8 @@
 //!
 //! The program is built in the release profile first, without the sources that it does not need. It runs as a child process
 //! with `do_reloads` off, so that the figures are its own: processor time and memory as the kernel counts them (in steps of
-//! 10 ms). A last part has a real HAProxy reload the same file.
+//! 10 ms). Two further parts have a real HAProxy of that file: single changes by commands on its socket, and by reloads.
+//! `-- socket` is the former alone.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 #[path = "scale/metrics.rs"]
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use e2e::{Dir, Etcd, Haproxy, Port};
+use haproxy_runtime::{CommandLine, Socket, SocketAddress};
 use metrics::Metrics;
 use serde_json::json;
 use support::program::{self, Program};
@@ -50,10 +52,17 @@ async fn measure(binary: &Path) {
     let config = dir.write("synapse.json", config(&etcd, &fronts, &file, None));
 
     println!("\n{SERVICES} services of {ENDPOINTS} endpoints, from etcd\n");
+    let socket_alone = std::env::args().any(|argument| argument == "socket");
     let mut program = cold(binary, &config, &file).await;
-    idle(&etcd, &program).await;
-    changes(&etcd, &program, &file).await;
+    if !socket_alone {
+        idle(&etcd, &program).await;
+        changes(&etcd, &program, &file).await;
+    }
     program.end().await;
+    commands(&etcd, binary, &dir, &fronts, &file).await;
+    if socket_alone {
+        return;
+    }
     program = warm(&etcd, binary, &config, &file).await;
     program.end().await;
     reloads(&etcd, binary, &dir, &fronts, &file).await;
@@ -115,6 +124,64 @@ async fn warm(etcd: &Etcd, binary: &Path, config: &Path, file: &Path) -> Program
         program.usage()
     );
     program
+}
+
+/// With a HAProxy that is told over its socket.
+async fn commands(etcd: &Etcd, binary: &Path, dir: &Dir, fronts: &[Port], file: &Path) {
+    let haproxy = Haproxy::start_at(file).await;
+    let path = haproxy.dir().join("admin.sock");
+    let mut text: serde_json::Value =
+        serde_json::from_str(&config(etcd, fronts, file, Some(&haproxy.reload_command())))
+            .expect("it was just written");
+    text["haproxy"]["socket_file_path"] = json!(path);
+    let program = Program::start(binary, &dir.write("commanding.json", text.to_string()));
+    let socket = Socket::new(SocketAddress::unix(&path).expect("a short path"));
+    watches(etcd).await;
+    // The socket comes with a reload, which is the last one.
+    e2e::wait_until(DEADLINE, "HAProxy's socket", async || runs(&socket, 0, 1, 8080).await).await;
+    let reloads = settled(&haproxy).await;
+    let (mut before, mut first, mut told) = (program.usage(), Sample::default(), Sample::default());
+    for change in 0..=CHANGES as usize {
+        let (service, number) = (change * 7, change % ENDPOINTS);
+        let start = Instant::now();
+        etcd.put(&key(service, number), &registration(service, number, 2)).await;
+        e2e::wait_until(DEADLINE, "HAProxy to know", async || runs(&socket, service, number, 8082).await)
+            .await;
+        // Nothing is known of a HAProxy that was not there before: everything that it runs is read back once.
+        if change == 0 {
+            first.add(start.elapsed());
+            before = program.usage();
+        } else {
+            told.add(start.elapsed());
+        }
+    }
+    let usage = program.usage();
+    println!(
+        "{CHANGES} single changes by commands: {:.1} ms of processor time each, writing the file included; {} reloads; {usage}",
+        milliseconds(usage.cpu.saturating_sub(before.cpu)) / f64::from(CHANGES),
+        settled(&haproxy).await - reloads,
+    );
+    let mut table = Table::new("one change of 100,000, by commands");
+    table.row("the first, after a look at what runs", &first);
+    table.row("from the put to HAProxy running it", &told);
+    println!("{table}");
+    e2e::wait_until(DEADLINE, "the file to follow", async || {
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+        let found = text.matches(":8082 id ").count();
+        if found == CHANGES as usize + 1 { Ok(()) } else { Err(format!("{found} of the changes")) }
+    })
+    .await;
+    program.end().await;
+}
+
+/// Whether HAProxy has this endpoint at this port.
+async fn runs(socket: &Socket, service: usize, number: usize, port: usize) -> Result<(), String> {
+    let ask = CommandLine::parse(&format!("show servers state service-{service:04}")).expect("plain words");
+    let (name, port) = (format!(" {}_", services::name(service, number)), port.to_string());
+    let mut found = false;
+    let each = |_, line: &str| found |= line.contains(&name) && line.split(' ').nth(18) == Some(&port);
+    socket.read(&[ask], each).await.map_err(|error| error.to_string())?;
+    if found { Ok(()) } else { Err("not yet".to_owned()) }
 }
 
 /// With a HAProxy that reloads.
