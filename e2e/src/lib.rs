@@ -53,6 +53,7 @@
 //! |---|---|
 //! | `E2E_KEEP` | when set, a failed test leaves its directories (data, configuration, logs) and prints their paths |
 //! | `E2E_ETCD`, `E2E_ETCDCTL`, `E2E_HAPROXY` | the binary to use in place of the one found on the `PATH` |
+//! | `E2E_HAPROXY_NEWER` | HAProxy for the second run of `scripts/test`, in place of that of Debian's trixie |
 //! | `E2E_JAVA` | the `java` to use in place of the one found on the `PATH` |
 //! | `E2E_ZOOKEEPER` | Java's class path with ZooKeeper and an SLF4J logger to stderr, in place of the Debian package's |
 //! | `E2E_MOTO_SERVER` | moto's `moto_server`, in place of that of the virtual environment `.venv` |
