@@ -95,7 +95,7 @@ async fn measure(by: By, pace: u32) -> String {
 
     let mut most = 1;
     {
-        let roll = deploy.roll(Duration::from_secs(1) / pace, GRACE);
+        let roll = deploy.roll(Duration::from_secs(1) / pace, GRACE, async |_| {});
         tokio::pin!(roll);
         let mut looks = tokio::time::interval(Duration::from_millis(100));
         loop {

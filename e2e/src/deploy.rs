@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
-use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{Etcd, HttpBackend};
@@ -41,24 +42,27 @@ impl<'a> Deploy<'a> {
     }
 
     /// Replaces them all, one in each `every`: a new one is started and registered, and the oldest deregistered at the same time. Its
-    /// process is gone `grace` later, whatever has become of the news. Returns when they all are.
-    pub async fn roll(&mut self, every: Duration, grace: Duration) {
-        let mut ending = JoinSet::new();
+    /// process is gone `grace` later, and not before `told`, which is given its name, has returned. Returns when they all are.
+    pub async fn roll(&mut self, every: Duration, grace: Duration, told: impl AsyncFn(String)) {
+        let mut ending = FuturesUnordered::new();
         let mut turns = interval(every);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for _ in 0..self.running.len() {
-            turns.tick().await;
+        let mut left = self.running.len();
+        while left > 0 || !ending.is_empty() {
+            tokio::select! {
+                _ = turns.tick(), if left > 0 => {}
+                Some(()) = ending.next() => continue,
+            }
             self.add().await;
             let mut old = self.running.pop_front().expect("one was just added");
             self.etcd.delete(&self.key(&old)).await;
-            ending.spawn(async move {
+            left -= 1;
+            let told = &told;
+            ending.push(async move {
                 // What a deploy does: it waits for so long, and looks at nothing.
-                sleep(grace).await;
+                tokio::join!(sleep(grace), told(old.name().to_owned()));
                 old.stop().await;
             });
-        }
-        while let Some(ended) = ending.join_next().await {
-            ended.unwrap_or_else(|error| panic!("stopping a process of a test: {error}"));
         }
     }
 

@@ -103,6 +103,9 @@ async fn one(connection: &mut Option<Connection>, address: SocketAddr) -> std::i
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::{HttpBackend, wait_until};
 
@@ -128,15 +131,21 @@ mod tests {
 
     #[tokio::test]
     async fn connections_that_are_closed_are_counted_and_opened_anew() {
-        let mut server = HttpBackend::start("a").await;
-        let clients = KeepAlive::start(server.address(), 4, 40);
-        until_asked(&clients, 4).await;
-        server.stop().await;
-        server.resume().await;
-        until_asked(&clients, 8).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                // The whole request is one packet; after the answer the connection ends, which nobody is told before.
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        });
+        let clients = KeepAlive::start(address, 4, 100);
+        until_asked(&clients, 20).await;
         let kept = clients.stop().await;
-        // Who is quick finds nobody there.
-        assert!(kept.failed.iter().all(|failed| failed.contains("refused")), "{kept:?}");
-        assert_eq!(kept.closed, 4);
+        server.abort();
+        // What became of its last connection a client has not seen.
+        assert!(kept.closed <= kept.requests && kept.closed + 4 >= kept.requests, "{kept:?}");
     }
 }
