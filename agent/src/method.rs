@@ -9,6 +9,8 @@ use crate::{
     config::{Problem, Section, seconds},
     registry::Source,
 };
+#[cfg(any(feature = "dns", feature = "zk"))]
+use crate::registry::Context;
 
 /// `base`: nothing is discovered; the service has its `default_servers`.
 pub(crate) fn base(section: &Section) -> Result<Source, Vec<Problem>> {
@@ -75,22 +77,96 @@ pub(crate) fn zookeeper_poll(section: &Section) -> Result<Source, Vec<Problem>> 
     Ok(children(section, ignored, config.into_parts()))
 }
 
+/// What to watch in which ensemble.
 #[cfg(feature = "zk")]
-fn children(
-    section: &Section,
-    ignored: Option<discovery_zk::Ignored>,
-    (ensemble, node): (discovery_zk::EnsembleConfig, discovery_zk::Node),
-) -> Source {
-    let source = Source::new(move |context| {
-        let backoff = context.backoff();
-        let ensemble =
-            context.shared(ensemble.clone(), |config| discovery_zk::Ensemble::new(config, backoff));
-        ensemble.member(node.clone())
-    });
+type Children = (discovery_zk::EnsembleConfig, discovery_zk::Node);
+
+#[cfg(feature = "zk")]
+fn children(section: &Section, ignored: Option<discovery_zk::Ignored>, parts: Children) -> Source {
+    let source = Source::new(move |context| member(&parts, context));
+    warned(source, section, ignored)
+}
+
+#[cfg(feature = "zk")]
+fn member((ensemble, node): &Children, context: &mut Context<'_>) -> discovery_zk::Member {
+    let backoff = context.backoff();
+    let ensemble = context.shared(ensemble.clone(), |config| discovery_zk::Ensemble::new(config, backoff));
+    ensemble.member(node.clone())
+}
+
+#[cfg(feature = "zk")]
+fn warned(source: Source, section: &Section, ignored: Option<discovery_zk::Ignored>) -> Source {
     match ignored {
         None => source,
         Some(ignored) => source.with_warning(section.problem_at(ignored.key(), ignored.to_string())),
     }
+}
+
+/// `dns`: the addresses of names.
+#[cfg(feature = "dns")]
+pub(crate) fn dns(section: &Section) -> Result<Source, Vec<Problem>> {
+    let config = section.parse::<discovery_dns::DnsConfig>()?;
+    let needs_port = config.needs_port();
+    let source = Source::new(move |context| {
+        let mut config = config.clone();
+        if let Some(port) = context.port() {
+            config = config.or_port(port);
+        }
+        let (nameservers, servers, every) = config.into_parts();
+        resolver(nameservers, context).member(servers, every)
+    });
+    Ok(if needs_port { source.without_ports() } else { source })
+}
+
+#[cfg(feature = "dns")]
+fn resolver(nameservers: discovery_dns::Nameservers, context: &mut Context<'_>) -> discovery_dns::Resolver {
+    let backoff = context.backoff();
+    context.shared(nameservers, |nameservers| discovery_dns::Resolver::new(nameservers, backoff))
+}
+
+/// `zookeeper_dns`: as `zookeeper`, where registrations have names for hosts.
+#[cfg(all(feature = "dns", feature = "zk"))]
+pub(crate) fn zookeeper_dns(section: &Section) -> Result<Source, Vec<Problem>> {
+    let (rest, names) = names(section);
+    let config = rest.parse::<discovery_zk::ZkConfig>();
+    named_children(section, config.map(|config| (config.ignored(), config.into_parts())), names)
+}
+
+/// `zookeeper_dns_poll`: as `zookeeper_poll`, where registrations have names for hosts.
+#[cfg(all(feature = "dns", feature = "zk"))]
+pub(crate) fn zookeeper_dns_poll(section: &Section) -> Result<Source, Vec<Problem>> {
+    let (rest, names) = names(section);
+    let config = rest.parse::<discovery_zk::ZkPollConfig>();
+    named_children(section, config.map(|config| (config.ignored(), config.into_parts())), names)
+}
+
+/// The section without what says how names are resolved, and that.
+#[cfg(all(feature = "dns", feature = "zk"))]
+fn names(section: &Section) -> (Section, Result<discovery_dns::NamesConfig, Vec<Problem>>) {
+    const KEYS: [&str; 2] = ["nameserver", "check_interval"];
+    (section.without(&KEYS), section.only(&KEYS).parse())
+}
+
+#[cfg(all(feature = "dns", feature = "zk"))]
+fn named_children(
+    section: &Section,
+    children: Result<(Option<discovery_zk::Ignored>, Children), Vec<Problem>>,
+    names: Result<discovery_dns::NamesConfig, Vec<Problem>>,
+) -> Result<Source, Vec<Problem>> {
+    let ((ignored, parts), names) = match (children, names) {
+        (Ok(children), Ok(names)) => (children, names),
+        (Err(mut problems), Err(others)) => {
+            problems.extend(others);
+            return Err(problems);
+        }
+        (Err(problems), _) | (_, Err(problems)) => return Err(problems),
+    };
+    let (nameservers, every) = names.into_parts();
+    let source = Source::new(move |context| {
+        let children = member(&parts, context);
+        resolver(nameservers.clone(), context).resolving(children, every)
+    });
+    Ok(warned(source, section, ignored))
 }
 
 /// `ec2tag`: the instances of EC2 that have certain tags.
@@ -173,6 +249,51 @@ mod tests {
             "7:82: services.db.discovery.discovery_jitter: has no effect: it is not from 0 to 120 s",
         ];
         assert_eq!(warnings, expected);
+    }
+
+    #[cfg(feature = "dns")]
+    #[test]
+    fn names_can_be_resolved_as_in_synapse() {
+        let text = services(
+            "method: dns, servers: [{host: web.example, port: '80', name: web, labels: {az: a, n: 1}}, \
+             {srv: _http._tcp.web.example}], nameserver: 10.0.0.2, check_interval: '15'",
+            "method: zookeeper_dns_poll, hosts: [zk1:2181], path: /db, nameserver: ['10.0.0.2', '10.0.0.3:5353'], \
+             check_interval: 5, polling_interval_sec: 60, discovery_jitter: 300, \
+             label_filter: [{label: az, value: a, condition: equals}]",
+        );
+        let config = read(&text).unwrap();
+        let warnings: Vec<_> = config.warnings().problems().iter().map(ToString::to_string).collect();
+        assert!(matches!(&warnings[..], [one] if one.contains("db.discovery.discovery_jitter")), "{warnings:?}");
+        let text = services(
+            "method: dns, servers: {host: web.example}",
+            "method: zookeeper_dns, hosts: zk1, path: /db, generator_config_path: disabled",
+        );
+        let expected = "3:5: services.web: missing key `backend_port_override`: the method `dns` does not know which port endpoints listen on";
+        assert_eq!(read(&text).unwrap_err(), [expected]);
+    }
+
+    #[cfg(feature = "dns")]
+    #[test]
+    fn mistakes_in_names_are_told_where_they_stand() {
+        let text = services(
+            "method: dns, servers: [{host: web.example, port: 0}, {hots: a, port: 1}], nameserver: ns1, \
+             check_interval: 0",
+            "method: zookeeper_dns, hosts: zk1, path: db, nameserver: '10.0.0.2:0', polling_interval_sec: 1, \
+             nameservers: 10.0.0.2",
+        );
+        let expected = [
+            "3:39: services.web.discovery.servers[0]: the port is 0",
+            "3:71: services.web.discovery.servers[1].hots: unknown key; did you mean `host`?",
+            "3:104: services.web.discovery.nameserver: a nameserver is an IP address, or one with a port: `10.0.0.2`, `10.0.0.2:5353`, `[::1]:5353`",
+            "3:125: services.web.discovery.check_interval: `check_interval` is not more than 0 s and at most 86400 s",
+            "7:57: services.db.discovery.path: invalid zookeeper path: it does not begin with /",
+            "7:73: services.db.discovery.nameserver: the port of the nameserver is 0",
+            "7:122: services.db.discovery.nameservers: unknown key; did you mean `nameserver`?",
+        ];
+        assert_eq!(read(&text).unwrap_err(), expected);
+        let text = services("method: dns, nameserver: 10.0.0.2", "method: dns, servers: []");
+        let problems = read(&text).unwrap_err();
+        assert!(problems.len() == 2 && problems.iter().all(|one| one.contains("a non-empty list of servers is required")));
     }
 
     #[test]

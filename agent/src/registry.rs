@@ -220,12 +220,18 @@ impl Registry {
             .with_composite("multi", crate::multi::multi);
         #[cfg(feature = "etcd")]
         let registry = registry.with("etcd", crate::method::etcd);
+        #[cfg(feature = "dns")]
+        let registry = registry.with("dns", crate::method::dns);
         #[cfg(feature = "ec2")]
         let registry = registry.with("ec2tag", crate::method::ec2tag);
         #[cfg(feature = "zk")]
         let registry = registry
             .with("zookeeper", crate::method::zookeeper)
             .with("zookeeper_poll", crate::method::zookeeper_poll);
+        #[cfg(all(feature = "dns", feature = "zk"))]
+        let registry = registry
+            .with("zookeeper_dns", crate::method::zookeeper_dns)
+            .with("zookeeper_dns_poll", crate::method::zookeeper_dns_poll);
         registry
     }
 

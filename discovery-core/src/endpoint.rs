@@ -141,6 +141,13 @@ impl Endpoint {
         self
     }
 
+    /// Moves it to another host: one of the addresses of its name, say.
+    #[must_use]
+    pub fn with_host(mut self, host: Host) -> Self {
+        self.host = host;
+        self
+    }
+
     /// Moves it to another port.
     #[must_use]
     pub fn with_port(mut self, port: NonZeroU16) -> Self {

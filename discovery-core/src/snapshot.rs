@@ -140,6 +140,12 @@ impl Snapshot {
         }
     }
 
+    /// The same with other endpoints, in any order: what was rejected and the settings stay.
+    #[must_use]
+    pub fn with_endpoints(&self, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        Self::new(endpoints).beside_as_in([self])
+    }
+
     /// Adds the entries that could not be understood.
     #[must_use]
     pub fn with_rejected(mut self, rejections: impl IntoIterator<Item = Rejection>) -> Self {
@@ -333,6 +339,14 @@ mod tests {
         let both = Snapshot::default().with_rejected(one("b")).with_rejected(one("a"));
         assert_eq!(both.rejected().total(), 2);
         assert_eq!(both.rejected().named()[0].entry(), "a");
+    }
+
+    #[test]
+    fn other_endpoints_leave_what_stands_beside_them() {
+        let rejections = (0..150).map(|n| Rejection::new(&n.to_string(), "bad"));
+        let moved = Snapshot::new([endpoint(1)]).with_rejected(rejections).with_endpoints([endpoint(2)]);
+        assert_eq!(moved.endpoints(), [endpoint(2)]);
+        assert_eq!(moved.rejected().total(), 150);
     }
 
     #[test]

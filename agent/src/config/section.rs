@@ -54,6 +54,15 @@ impl Section {
         rest
     }
 
+    /// A copy with nothing but `keys`: what one of several readers of a section is given. Those that are not there are no mistake.
+    pub fn only(&self, keys: &[&str]) -> Self {
+        let mut part = self.clone();
+        if let Value::Map(entries) = &mut part.node.value {
+            entries.retain(|entry| keys.contains(&entry.key.as_str()));
+        }
+        part
+    }
+
     /// Reads the section as `T`, as leniently as [`from_node`](super::from_node).
     ///
     /// # Errors

@@ -41,9 +41,11 @@ fn elsewhere(method: &str) -> Option<&'static str> {
         "etcd" => Some("this build was made without the feature `etcd`"),
         "ec2tag" => Some("this build was made without the feature `ec2`"),
         "zookeeper" | "zookeeper_poll" => Some("this build was made without the feature `zk`"),
-        "zookeeper_dns" | "zookeeper_dns_poll" | "dns" | "docker" => {
-            Some("Synapse has it, this version does not")
+        "dns" => Some("this build was made without the feature `dns`"),
+        "zookeeper_dns" | "zookeeper_dns_poll" => {
+            Some("this build was made without the feature `dns`, or without `zk`")
         }
+        "docker" => Some("Synapse has it, this version does not"),
         "marathon" => Some(
             "Marathon is not asked: have its tasks written to a file and use the method `file`, or registered in a registry",
         ),
