@@ -5,12 +5,12 @@ use std::{path::PathBuf, time::Duration};
 use discovery_core::{File, Fixed, Polled, Snapshot};
 use serde::Deserialize;
 
+#[cfg(any(feature = "dns", feature = "zk"))]
+use crate::registry::Context;
 use crate::{
     config::{Problem, Section, seconds},
     registry::Source,
 };
-#[cfg(any(feature = "dns", feature = "zk"))]
-use crate::registry::Context;
 
 /// `base`: nothing is discovered; the service has its `default_servers`.
 pub(crate) fn base(section: &Section) -> Result<Source, Vec<Problem>> {
@@ -263,7 +263,10 @@ mod tests {
         );
         let config = read(&text).unwrap();
         let warnings: Vec<_> = config.warnings().problems().iter().map(ToString::to_string).collect();
-        assert!(matches!(&warnings[..], [one] if one.contains("db.discovery.discovery_jitter")), "{warnings:?}");
+        assert!(
+            matches!(&warnings[..], [one] if one.contains("db.discovery.discovery_jitter")),
+            "{warnings:?}"
+        );
         let text = services(
             "method: dns, servers: {host: web.example}",
             "method: zookeeper_dns, hosts: zk1, path: /db, generator_config_path: disabled",
@@ -293,7 +296,10 @@ mod tests {
         assert_eq!(read(&text).unwrap_err(), expected);
         let text = services("method: dns, nameserver: 10.0.0.2", "method: dns, servers: []");
         let problems = read(&text).unwrap_err();
-        assert!(problems.len() == 2 && problems.iter().all(|one| one.contains("a non-empty list of servers is required")));
+        assert!(
+            problems.len() == 2
+                && problems.iter().all(|one| one.contains("a non-empty list of servers is required"))
+        );
     }
 
     #[test]

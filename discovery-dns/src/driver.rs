@@ -1,11 +1,6 @@
 //! Asks what the services want to know, when it is time.
 
-use std::{
-    collections::HashMap,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use discovery_core::Backoff;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -155,8 +150,12 @@ impl Driver {
     fn ask_what_is_due(&mut self) {
         let now = Instant::now();
         let due = |asked: &Asked| asked.due.is_some_and(|due| due <= now);
-        let questions: Vec<_> =
-            self.questions.iter().filter(|(_, asked)| due(asked)).map(|(question, _)| question.clone()).collect();
+        let questions: Vec<_> = self
+            .questions
+            .iter()
+            .filter(|(_, asked)| due(asked))
+            .map(|(question, _)| question.clone())
+            .collect();
         for question in questions {
             if self.asking.len() >= AT_ONCE {
                 return;
@@ -220,3 +219,6 @@ async fn until(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

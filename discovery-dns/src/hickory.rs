@@ -96,7 +96,9 @@ impl Exchange for Hickory {
             Ok(Err(NetError::Dns(DnsError::ResponseCode(code)))) => {
                 Err(Refusal::Useless(format!("answers {}", said(code))))
             }
-            Ok(Err(NetError::Truncated)) => Err(Refusal::Useless("answers with a part only, over TCP too".into())),
+            Ok(Err(NetError::Truncated)) => {
+                Err(Refusal::Useless("answers with a part only, over TCP too".into()))
+            }
             Ok(Err(error)) => Err(Refusal::Useless(format!("answers what cannot be read: {error}"))),
             Ok(Ok(message)) => match message.response_code {
                 code @ (ResponseCode::NoError | ResponseCode::NXDomain) => {

@@ -34,7 +34,8 @@ impl Member {
     /// What is to be known: the names, and those that their SRV records lead to.
     fn wanted(&self) -> BTreeSet<Question> {
         let mut wanted: BTreeSet<_> = self.servers.iter().filter_map(Server::question).collect();
-        let services: Vec<_> = wanted.iter().filter(|question| question.kind() == Kind::Targets).cloned().collect();
+        let services: Vec<_> =
+            wanted.iter().filter(|question| question.kind() == Kind::Targets).cloned().collect();
         for service in services {
             // Also while it fails: what its targets mean is to be known when it answers again.
             let answer = self.board.last(&service);
@@ -93,7 +94,8 @@ impl Member {
                 endpoints.reject(&entry(), &"the port is 0");
                 continue;
             };
-            let like = server.like().clone().with_port(port).with_backup(share.backup).with_weight(share.weight);
+            let like =
+                server.like().clone().with_port(port).with_backup(share.backup).with_weight(share.weight);
             let question = Question::addresses(&host);
             let answer = self.board.last(&question);
             if let Some(answer) = &answer {
@@ -146,7 +148,10 @@ impl Endpoints {
     fn note_omitted(&mut self, question: &Question, answer: &Answer) {
         if answer.omitted > 0 {
             let all = MAX_RECORDS + answer.omitted;
-            self.reject(&question.to_string(), &format!("{all} records: only the first {MAX_RECORDS} are used"));
+            self.reject(
+                &question.to_string(),
+                &format!("{all} records: only the first {MAX_RECORDS} are used"),
+            );
         }
     }
 
@@ -182,3 +187,6 @@ impl fmt::Debug for Member {
         f.debug_struct("Member").field("servers", &self.servers).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

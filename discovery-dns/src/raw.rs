@@ -202,7 +202,8 @@ mod tests {
             (r#"["10.0.0.2", "10.0.0.3:5353", "10.0.0.2"]"#, "10.0.0.2:53, 10.0.0.3:5353"),
             ("null", "/etc/resolv.conf"),
         ] {
-            let names: NamesConfig = serde_json::from_str(&format!(r#"{{"nameserver": {written}}}"#)).unwrap();
+            let names: NamesConfig =
+                serde_json::from_str(&format!(r#"{{"nameserver": {written}}}"#)).unwrap();
             assert_eq!(names.nameservers.to_string(), shown, "{written}");
         }
     }
@@ -220,8 +221,14 @@ mod tests {
             (r#"{"servers": [{"host": "a", "port": 0}]}"#, "the port is 0"),
             (r#"{"servers": [{"host": "a", "port": 1, "prot": 1}]}"#, "unknown field `prot`"),
             (r#"{"servers": [{"host": "a", "port": 1}], "nameserver": []}"#, "name a nameserver"),
-            (r#"{"servers": [{"host": "a", "port": 1}], "nameserver": "ns1"}"#, "a nameserver is an IP address"),
-            (r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 0}"#, "`check_interval` is not more than 0"),
+            (
+                r#"{"servers": [{"host": "a", "port": 1}], "nameserver": "ns1"}"#,
+                "a nameserver is an IP address",
+            ),
+            (
+                r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 0}"#,
+                "`check_interval` is not more than 0",
+            ),
             (r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 86401}"#, "at most 86400"),
         ] {
             let error = read(json).unwrap_err();

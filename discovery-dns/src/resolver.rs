@@ -34,7 +34,10 @@ impl Resolver {
     /// watcher are gone; when it is dropped, watchers end.
     ///
     /// `backoff` says how long to wait after a question has failed; no longer than the interval of the watchers, though.
-    pub fn new(nameservers: Nameservers, backoff: Backoff) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub fn new(
+        nameservers: Nameservers,
+        backoff: Backoff,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         Self::through(nameservers, backoff, Arc::new(Hickory::default()))
     }
 

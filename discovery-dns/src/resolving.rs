@@ -124,3 +124,6 @@ impl<W: fmt::Debug> fmt::Debug for Resolving<W> {
         f.debug_struct("Resolving").field("watcher", &self.watcher).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

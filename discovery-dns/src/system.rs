@@ -114,7 +114,8 @@ mod tests {
         let path = dir.path().join("resolv.conf");
         let system = System::new(Nameservers::File(path.clone()));
         assert!(system.plan().await.unwrap_err().to_string().starts_with("reading /"));
-        std::fs::write(&path, "search a.example b.example\nnameserver 10.0.0.2\noptions ndots:3 timeout:1\n").unwrap();
+        std::fs::write(&path, "search a.example b.example\nnameserver 10.0.0.2\noptions ndots:3 timeout:1\n")
+            .unwrap();
         let plan = system.plan().await.unwrap();
         assert_eq!(nameservers(&plan), ["10.0.0.2:53"]);
         let search: Vec<_> = plan.search.iter().map(|name| name.to_string()).collect();

@@ -25,10 +25,7 @@ pub(crate) fn shares(targets: &[Target]) -> Vec<Share> {
         let most = alike.map(|other| u32::from(other.weight)).max().unwrap_or_default();
         let weight = u32::from(target.weight);
         let scaled = if most > LARGEST { weight * LARGEST / most } else { weight };
-        Share {
-            backup: Some(target.priority) != lowest,
-            weight: (most > 0).then(|| scaled.max(1)),
-        }
+        Share { backup: Some(target.priority) != lowest, weight: (most > 0).then(|| scaled.max(1)) }
     };
     targets.iter().map(share).collect()
 }
@@ -38,7 +35,8 @@ mod tests {
     use super::*;
 
     fn of(records: &[(u16, u16)]) -> Vec<(bool, Option<u32>)> {
-        let target = |&(priority, weight): &(u16, u16)| Target { priority, weight, port: 1, host: "a.".into() };
+        let target =
+            |&(priority, weight): &(u16, u16)| Target { priority, weight, port: 1, host: "a.".into() };
         let targets: Vec<_> = records.iter().map(target).collect();
         shares(&targets).iter().map(|share| (share.backup, share.weight)).collect()
     }
@@ -57,11 +55,10 @@ mod tests {
 
     #[test]
     fn large_weights_keep_their_proportions() {
-        assert_eq!(of(&[(1, 60_000), (1, 30_000), (1, 1)]), [
-            (false, Some(256)),
-            (false, Some(128)),
-            (false, Some(1))
-        ]);
+        assert_eq!(
+            of(&[(1, 60_000), (1, 30_000), (1, 1)]),
+            [(false, Some(256)), (false, Some(128)), (false, Some(1))]
+        );
     }
 
     #[test]

@@ -43,7 +43,8 @@ async fn the_shortest_ttl_counts_aliases_and_what_is_not_there_included() {
     assert_eq!(addresses(&dns, "web").await.unwrap().ttl, Some(Duration::from_secs(60)));
     dns.does("web", RecordType::AAAA, Does::Answer(nobody(true, Some(5))));
     assert_eq!(addresses(&dns, "web").await.unwrap().ttl, Some(Duration::from_secs(5)));
-    let chain = vec![record("a", 30, alias("b")), record("b", 7, alias("c")), record("c", 60, address("10.0.0.1"))];
+    let chain =
+        vec![record("a", 30, alias("b")), record("b", 7, alias("c")), record("c", 60, address("10.0.0.1"))];
     dns.does("a", RecordType::A, Does::Answer(records(chain)));
     dns.does("a", RecordType::AAAA, Does::Answer(nobody(true, None)));
     assert_eq!(addresses(&dns, "a").await.unwrap().ttl, Some(Duration::from_secs(7)));
@@ -52,7 +53,8 @@ async fn the_shortest_ttl_counts_aliases_and_what_is_not_there_included() {
 #[tokio::test(start_paused = true)]
 async fn aliases_are_followed_in_any_order_and_asked_for_where_they_lead_elsewhere() {
     let dns = Scripted::default();
-    let shuffled = vec![record("c", 60, address("10.0.0.1")), record("b", 60, alias("c")), record("A", 60, alias("B"))];
+    let shuffled =
+        vec![record("c", 60, address("10.0.0.1")), record("b", 60, alias("c")), record("A", 60, alias("B"))];
     dns.does("a", RecordType::A, Does::Answer(records(shuffled)));
     dns.does("a", RecordType::AAAA, Does::Answer(records(vec![record("a", 60, alias("elsewhere"))])));
     dns.has("elsewhere", 60, &["10.9.9.9", "2001:db8::1"]);
@@ -90,7 +92,10 @@ async fn aliases_in_a_circle_or_without_end_are_a_failure() {
 async fn nobody_is_an_answer_whether_the_name_exists_or_not() {
     let dns = Scripted::default();
     let answer = addresses(&dns, "gone").await.unwrap();
-    assert_eq!((answer.addresses(), answer.exists, answer.ttl), (&[][..], false, Some(Duration::from_secs(60))));
+    assert_eq!(
+        (answer.addresses(), answer.exists, answer.ttl),
+        (&[][..], false, Some(Duration::from_secs(60)))
+    );
     dns.all_do("bare", &Does::Answer(nobody(true, None)));
     let answer = addresses(&dns, "bare").await.unwrap();
     assert_eq!((answer.addresses(), answer.exists, answer.ttl), (&[][..], true, None));
@@ -165,7 +170,8 @@ async fn a_name_is_completed_as_the_system_does() {
         let question = Question::addresses(&text.parse().unwrap());
         let answer = ask(&dns, &plan(&["a.example", "b.example"], ndots), &question).await.unwrap();
         assert!(!answer.exists);
-        let asked: Vec<_> = dns.seen().into_iter().filter(|seen| seen.kind == RecordType::A).map(|seen| seen.name).collect();
+        let asked: Vec<_> =
+            dns.seen().into_iter().filter(|seen| seen.kind == RecordType::A).map(|seen| seen.name).collect();
         assert_eq!(asked, names, "{text}");
     }
 }
@@ -175,7 +181,8 @@ async fn the_first_completed_name_that_has_anything_counts_and_one_that_fails_is
     let dns = Scripted::default();
     dns.has("web.b.example", 60, &["10.0.0.1"]);
     dns.has("web", 60, &["10.6.6.6"]);
-    let (plan, question) = (plan(&["a.example", "b.example"], 1), Question::addresses(&"web".parse().unwrap()));
+    let (plan, question) =
+        (plan(&["a.example", "b.example"], 1), Question::addresses(&"web".parse().unwrap()));
     assert_eq!(shown(&ask(&dns, &plan, &question).await.unwrap()), ["10.0.0.1"]);
     dns.all_do("web.a.example", &Does::Refuse);
     assert!(ask(&dns, &plan, &question).await.is_err());
@@ -197,7 +204,9 @@ async fn targets_are_sorted_and_a_root_is_none() {
 #[tokio::test(start_paused = true)]
 async fn no_more_than_a_thousand_addresses_are_used_and_the_rest_is_counted() {
     let dns = Scripted::default();
-    let many = (0..10_000u32).rev().map(|n| record("web", 60, RData::A(std::net::Ipv4Addr::from(0x0a00_0000 + n).into())));
+    let many = (0..10_000u32)
+        .rev()
+        .map(|n| record("web", 60, RData::A(std::net::Ipv4Addr::from(0x0a00_0000 + n).into())));
     dns.does("web", RecordType::A, Does::Answer(records(many.collect())));
     let answer = addresses(&dns, "web").await.unwrap();
     assert_eq!((answer.addresses().len(), answer.omitted), (1000, 9000));
