@@ -1,7 +1,7 @@
-//! Scenarios against real servers: etcd, ZooKeeper, HAProxy, and small HTTP servers behind them, on loopback.
+//! Scenarios against real servers: etcd, ZooKeeper, Knot, HAProxy, and small HTTP servers behind them, on loopback.
 //!
-//! Everything here is a handle on something that runs: a child process ([`Etcd`], [`Zookeeper`], [`Haproxy`]) or a task of the
-//! test's own runtime ([`HttpBackend`], [`Proxy`]). Dropping the handle ends it, in a test that panics too. Should
+//! Everything here is a handle on something that runs: a child process ([`Etcd`], [`Zookeeper`], [`Knot`], [`Haproxy`]) or a task of the
+//! test's own runtime ([`HttpBackend`], [`Proxy`], [`Nameserver`]). Dropping the handle ends it, in a test that panics too. Should
 //! the test binary itself be killed, a guard in each child's process group ends the group.
 //!
 //! # Writing a scenario
@@ -52,7 +52,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `E2E_KEEP` | when set, a failed test leaves its directories (data, configuration, logs) and prints their paths |
-//! | `E2E_ETCD`, `E2E_ETCDCTL`, `E2E_HAPROXY` | the binary to use in place of the one found on the `PATH` |
+//! | `E2E_ETCD`, `E2E_ETCDCTL`, `E2E_HAPROXY`, `E2E_KNOTD`, `E2E_KNOTC` | the binary to use in place of the one found on the `PATH` |
 //! | `E2E_HAPROXY_NEWER` | HAProxy for the second run of `scripts/test`, in place of that of Debian's trixie |
 //! | `E2E_JAVA` | the `java` to use in place of the one found on the `PATH` |
 //! | `E2E_ZOOKEEPER` | Java's class path with ZooKeeper and an SLF4J logger to stderr, in place of the Debian package's |
@@ -78,9 +78,11 @@ mod haproxy;
 mod http;
 mod http_backend;
 mod keep_alive;
+mod knot;
 mod listener;
 mod log;
 mod master;
+mod nameserver;
 mod port;
 mod process;
 mod proxy;
@@ -105,8 +107,10 @@ pub use haproxy::{Haproxy, Rejected};
 pub use http::{Connection, Response, get};
 pub use http_backend::HttpBackend;
 pub use keep_alive::{KeepAlive, Kept};
+pub use knot::Knot;
 pub use log::show_logs;
 pub use master::{Processes, ReloadError};
+pub use nameserver::{Nameserver, Says};
 pub use port::Port;
 pub use proxy::Proxy;
 pub use script::Script;
