@@ -67,6 +67,7 @@
 //! | `etcd` | the discovery method `etcd` | yes |
 //! | `ec2` | the discovery method `ec2tag`; a build without it never compiles the AWS SDK | no |
 //! | `zk` | the discovery methods `zookeeper` and `zookeeper_poll` | no |
+//! | `dns` | the discovery method `dns`; with `zk` also `zookeeper_dns` and `zookeeper_dns_poll` | no |
 //! | `zk-tls` | TLS and SASL for them, by a second client | no |
 
 mod agent;

@@ -1,6 +1,10 @@
 //! What is resolved for a service.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, num::NonZeroU16};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU16,
+};
 
 use discovery_core::{Endpoint, Host, InvalidEndpoint};
 
@@ -30,18 +34,15 @@ impl Server {
 
     /// [`at`](Self::at) a host whose port the service has to say: see [`or_port`](Self::or_port).
     pub fn without_port(host: Host) -> Self {
-        let like = Endpoint::new(host, 1).expect("1 is not 0");
-        Self { what: What::Endpoint, like, ported: false }
+        Self { what: What::Endpoint, like: stand_in(host), ported: false }
     }
 
     /// Every address of every target of the SRV records of a name (`_http._tcp.web.example`), on the record's port.
     ///
-    /// Targets of the lowest priority take the traffic; those of any other are backups. Weights are the records', see
-    /// [`docs/dns.md`](https://github.com/synapse-rs/synapse-rs/blob/main/docs/dns.md).
+    /// Targets of the lowest priority take the traffic; those of any other are backups. Weights are the records'; those of a priority
+    /// that has one above 256 are made smaller alike, 0 beside others becomes 1, and nothing but 0 is no weight.
     pub fn srv(name: &Host) -> Self {
-        let host = Host::try_from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
-        let like = Endpoint::new(host.expect("127.0.0.1 is not the unspecified address"), 1);
-        let like = like.expect("1 is not 0");
+        let like = stand_in(loopback());
         Self { what: What::Srv(Question::srv(name)), like, ported: true }
     }
 
@@ -84,4 +85,13 @@ impl Server {
             What::Endpoint => self.like.host().name().map(|_| Question::addresses(self.like.host())),
         }
     }
+}
+
+/// What stands for a port, and for an address, until there is one.
+fn stand_in(host: Host) -> Endpoint {
+    Endpoint::new(host, 1).expect("1 is not 0")
+}
+
+fn loopback() -> Host {
+    IpAddr::from(Ipv4Addr::LOCALHOST).try_into().expect("127.0.0.1 is not the unspecified address")
 }

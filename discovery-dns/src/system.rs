@@ -118,7 +118,7 @@ mod tests {
             .unwrap();
         let plan = system.plan().await.unwrap();
         assert_eq!(nameservers(&plan), ["10.0.0.2:53"]);
-        let search: Vec<_> = plan.search.iter().map(|name| name.to_string()).collect();
+        let search: Vec<_> = plan.search.iter().map(ToString::to_string).collect();
         assert_eq!(search, ["a.example", "b.example"]);
         assert_eq!((plan.ndots, plan.within), (3, Duration::from_secs(1)));
         std::fs::write(&path, "nameserver 10.0.0.3\nnameserver ::1\n").unwrap();

@@ -221,7 +221,7 @@ async fn serial(server: SocketAddr) -> Result<u32, String> {
     let answer =
         answered.map_err(|_| "no answer".to_owned())?.map_err(|error: std::io::Error| error.to_string())?;
     // The record is the first answer and ends in five numbers, of which the serial is the first; no other section has any.
-    let known = answer.get(3).is_some_and(|flags| flags & 15 == 0) && answer.get(7) == Some(&1);
+    let known = answer.get(3).is_some_and(|flags| flags % 16 == 0) && answer.get(7) == Some(&1);
     let owned = known.then(|| soa_serial(&answer)).flatten();
     owned.ok_or_else(|| format!("an answer without the zone: {answer:02x?}"))
 }

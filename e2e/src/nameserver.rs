@@ -140,11 +140,10 @@ fn answers(message: &[u8], says: &Says, udp: bool) -> Option<Vec<u8>> {
     let plain = |records: &[Vec<u8>]| whole(id, 0, 0, question, records, &[]);
     Some(match says {
         Says::Nothing => return None,
-        Says::Addresses(list) => plain(&addresses(list)),
         Says::OverTcp(list) if udp => {
             whole(id, TRUNCATED, 0, question, &addresses(&list[..1.min(list.len())]), &[])
         }
-        Says::OverTcp(list) => plain(&addresses(list)),
+        Says::Addresses(list) | Says::OverTcp(list) => plain(&addresses(list)),
         Says::Cut => whole(id, TRUNCATED, 0, question, &addresses(&some), &[]),
         Says::Code(code) => whole(id, 0, *code, question, &[], &[]),
         Says::Noise => [&whole(id, 0, 0, question, &addresses(&some), &[])[..20], &[0xc0; 30]].concat(),

@@ -40,7 +40,7 @@ async fn both_families_are_sorted_and_told_once() {
 async fn the_shortest_ttl_counts_aliases_and_what_is_not_there_included() {
     let dns = Scripted::default();
     dns.has("web", 60, &["10.0.0.1"]);
-    assert_eq!(addresses(&dns, "web").await.unwrap().ttl, Some(Duration::from_secs(60)));
+    assert_eq!(addresses(&dns, "web").await.unwrap().ttl, Some(Duration::from_mins(1)));
     dns.does("web", RecordType::AAAA, Does::Answer(nobody(true, Some(5))));
     assert_eq!(addresses(&dns, "web").await.unwrap().ttl, Some(Duration::from_secs(5)));
     let chain =
@@ -94,7 +94,7 @@ async fn nobody_is_an_answer_whether_the_name_exists_or_not() {
     let answer = addresses(&dns, "gone").await.unwrap();
     assert_eq!(
         (answer.addresses(), answer.exists, answer.ttl),
-        (&[][..], false, Some(Duration::from_secs(60)))
+        (&[][..], false, Some(Duration::from_mins(1)))
     );
     dns.all_do("bare", &Does::Answer(nobody(true, None)));
     let answer = addresses(&dns, "bare").await.unwrap();
