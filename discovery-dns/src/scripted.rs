@@ -83,6 +83,12 @@ pub(crate) fn nobody(exists: bool, ttl: Option<u32>) -> Response {
     Response { exists, negative_ttl: ttl, ..Response::default() }
 }
 
+/// Waits for what must come, for an hour of the paused clock at most.
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(Duration::from_hours(1), what).await;
+    waited.expect("it comes within an hour")
+}
+
 impl Scripted {
     pub(crate) fn does(&self, name: &str, kind: RecordType, does: Does) {
         self.0.lock().unwrap().does.insert((name.to_owned(), kind), does);

@@ -7,7 +7,7 @@ use crate::{
     member::Member,
     nameserver::Nameservers,
     resolver::Resolver,
-    scripted::{Does, Scripted, nobody},
+    scripted::{Does, Scripted, nobody, within},
     server::Server,
 };
 
@@ -26,7 +26,7 @@ fn asked(dns: &Scripted, name: &str, start: Instant) -> Vec<f64> {
 
 async fn answers(member: &mut Member, times: usize) {
     for _ in 0..times {
-        member.next().await.unwrap();
+        within(member.next()).await.unwrap();
     }
 }
 

@@ -4,7 +4,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType, rdata::SRV};
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::scripted::{Does, Scripted, record, records, srv};
+use crate::scripted::{Does, Scripted, record, records, srv, within};
 
 const NAMESERVER: &[&str] = &["10.0.0.1"];
 const EVERY: Duration = Duration::from_secs(30);
@@ -66,12 +66,15 @@ async fn a_name_that_fails_fails_all_and_takes_nothing_away() {
     let mut member = member(&dns, [at("a"), at("b"), at("10.0.0.3")]);
     assert_eq!(member.next().await.unwrap().len(), 3);
     dns.all_do("b", &Does::Refuse);
-    let error = loop {
-        match member.next().await {
-            Ok(snapshot) => assert_eq!(snapshot.len(), 3, "no part of it"),
-            Err(error) => break error.chain(),
+    let error = within(async {
+        loop {
+            match member.next().await {
+                Ok(snapshot) => assert_eq!(snapshot.len(), 3, "no part of it"),
+                Err(error) => break error.chain(),
+            }
         }
-    };
+    })
+    .await;
     let expected = "resolving b by 10.0.0.1:53: 10.0.0.1:53 answers SERVFAIL (";
     assert!(error.starts_with(expected), "{error}");
 }
@@ -92,12 +95,15 @@ async fn a_call_that_is_dropped_loses_nothing() {
     dns.takes(Duration::from_secs(1));
     let mut member = member(&dns, [at("web")]);
     let mut calls = 0;
-    let snapshot = loop {
-        calls += 1;
-        if let Ok(answer) = timeout(Duration::from_millis(70), member.next()).await {
-            break answer.unwrap();
+    let snapshot = within(async {
+        loop {
+            calls += 1;
+            if let Ok(answer) = timeout(Duration::from_millis(70), member.next()).await {
+                break answer.unwrap();
+            }
         }
-    };
+    })
+    .await;
     assert!(calls > 10 && snapshot.len() == 1, "{calls}");
     assert_eq!(dns.times("web"), 1);
 }
@@ -131,13 +137,16 @@ async fn targets_come_and_go_and_none_is_told_before_it_is_known() {
     let mut member = member(&dns, [service()]);
     assert_eq!(shown(&member.next().await.unwrap()), ["10.0.0.1:80"]);
     dns.serves(WEB, 5, vec![srv(1, 0, 80, "b")]);
-    let moved = loop {
-        let snapshot = member.next().await.unwrap();
-        assert_eq!(snapshot.len(), 1, "never nobody");
-        if shown(&snapshot) == ["10.0.0.2:80"] {
-            break Instant::now();
+    let moved = within(async {
+        loop {
+            let snapshot = member.next().await.unwrap();
+            assert_eq!(snapshot.len(), 1, "never nobody");
+            if shown(&snapshot) == ["10.0.0.2:80"] {
+                break Instant::now();
+            }
         }
-    };
+    })
+    .await;
     while moved.elapsed() < 2 * EVERY {
         member.next().await.unwrap();
     }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::scripted::{Does, Scripted, nobody};
+use crate::scripted::{Does, Scripted, nobody, within};
 
 const NAMESERVER: &[&str] = &["10.0.0.1"];
 const EVERY: Duration = Duration::from_secs(30);
@@ -93,22 +93,28 @@ async fn a_name_that_fails_keeps_its_last_addresses_and_one_that_was_never_known
     for name in ["a", "b"] {
         dns.all_do(name, &Does::Refuse);
     }
-    let answer = loop {
-        let answer = watcher.next().await.unwrap();
-        assert_eq!(shown(&answer), ["10.0.0.1:80"]);
-        if answer.rejected().total() > 0 {
-            break answer;
+    let answer = within(async {
+        loop {
+            let answer = watcher.next().await.unwrap();
+            assert_eq!(shown(&answer), ["10.0.0.1:80"]);
+            if answer.rejected().total() > 0 {
+                break answer;
+            }
         }
-    };
+    })
+    .await;
     let rejected = rejected(&answer);
     assert!(rejected[0].starts_with("b:80: 10.0.0.1:53 answers SERVFAIL"), "{rejected:?}");
     dns.has("b", 5, &["10.0.0.2"]);
-    let healed = loop {
-        let answer = watcher.next().await.unwrap();
-        if answer.rejected().total() == 0 {
-            break answer;
+    let healed = within(async {
+        loop {
+            let answer = watcher.next().await.unwrap();
+            if answer.rejected().total() == 0 {
+                break answer;
+            }
         }
-    };
+    })
+    .await;
     assert_eq!(shown(&healed), ["10.0.0.1:80", "10.0.0.2:80"]);
 }
 
@@ -122,11 +128,14 @@ async fn when_no_name_was_ever_known_that_is_an_error_and_no_answer() {
     let error = watcher.next().await.unwrap_err().chain();
     assert!(error.starts_with("resolving a, and every other name, by 10.0.0.1:53: "), "{error}");
     dns.has("a", 60, &["10.0.0.1"]);
-    let answer = loop {
-        if let Ok(answer) = watcher.next().await {
-            break answer;
+    let answer = within(async {
+        loop {
+            if let Ok(answer) = watcher.next().await {
+                break answer;
+            }
         }
-    };
+    })
+    .await;
     assert_eq!(shown(&answer), ["10.0.0.1:80", "10.0.0.9:80"]);
 }
 
@@ -139,12 +148,15 @@ async fn a_name_that_is_gone_takes_its_addresses_along_and_says_so() {
     watcher.next().await.unwrap();
     dns.all_do("a", &Does::Answer(nobody(false, Some(60))));
     dns.all_do("b", &Does::Answer(nobody(true, Some(60))));
-    let answer = loop {
-        let answer = watcher.next().await.unwrap();
-        if answer.is_empty() {
-            break answer;
+    let answer = within(async {
+        loop {
+            let answer = watcher.next().await.unwrap();
+            if answer.is_empty() {
+                break answer;
+            }
         }
-    };
+    })
+    .await;
     assert_eq!(rejected(&answer), ["a:80: its name does not exist", "b:80: its name has no address"]);
 }
 
