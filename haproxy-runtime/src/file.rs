@@ -170,13 +170,18 @@ impl ConfigFile {
         self.blocking(Disk::read).await
     }
 
+    /// As [`Self::read`], for who only puts it back.
+    pub(crate) async fn text(&self) -> Result<Option<Text>, WriteError> {
+        self.blocking(Disk::text).await
+    }
+
     /// Keeps `text` in the staging directory, as `<name of the live file>.last-good`, until another is kept.
     pub(crate) async fn keep(&self, text: Text) -> Result<(), WriteError> {
         self.blocking(move |disk| disk.keep(&text)).await
     }
 
     /// What was kept last; `None` when nothing was.
-    pub(crate) async fn kept(&self) -> Result<Option<Vec<u8>>, WriteError> {
+    pub(crate) async fn kept(&self) -> Result<Option<Text>, WriteError> {
         self.blocking(Disk::kept).await
     }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     How, Prepared, Staging,
-    read::{RESTORABLE, holds, read},
+    read::{RESTORABLE, holds, read, read_text},
     target::Target,
     text::Text,
     write::{create_new, keep_owner, options, remove_leftover, replace_text, write_all},
@@ -102,6 +102,13 @@ impl Disk {
         read(&target.live).map_err(WriteError::at(Step::Read, &target.live))
     }
 
+    /// As [`Disk::read`], for who only puts it back.
+    pub(super) fn text(&self) -> Result<Option<Text>, WriteError> {
+        let target = Target::behind(&self.path)?;
+        target.existing()?;
+        read_text(&target.live).map_err(WriteError::at(Step::Read, &target.live))
+    }
+
     /// Puts `text` where [`Disk::kept`] finds it.
     pub(super) fn keep(&self, text: &Text) -> Result<(), WriteError> {
         let target = Target::behind(&self.path)?;
@@ -112,9 +119,9 @@ impl Disk {
     }
 
     /// What [`Disk::keep`] was last given; `None` when that is nothing.
-    pub(super) fn kept(&self) -> Result<Option<Vec<u8>>, WriteError> {
+    pub(super) fn kept(&self) -> Result<Option<Text>, WriteError> {
         let kept = Target::behind(&self.path)?.kept();
-        read(&kept).map_err(WriteError::at(Step::Read, &kept))
+        read_text(&kept).map_err(WriteError::at(Step::Read, &kept))
     }
 
     /// Puts `text` where [`Disk::told`] finds it, or nothing there. Not down to the disk.

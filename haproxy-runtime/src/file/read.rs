@@ -45,6 +45,28 @@ pub(super) fn holds(mut file: File, text: &Text) -> io::Result<bool> {
     }
 }
 
+/// The text of a file, never in one piece, which would be as large as the file; `None` when there is none.
+pub(super) fn read_text(path: &Path) -> io::Result<Option<Text>> {
+    let mut file = match options().read(true).write(false).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let (mut pieces, mut bytes) = (Vec::new(), 0);
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        (&mut file).take(PIECE as u64).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            return Ok(Some(Text::of(pieces)));
+        }
+        bytes += piece.len() as u64;
+        if bytes > RESTORABLE {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        pieces.push(piece.into());
+    }
+}
+
 /// The text of a file; `None` when there is none.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match options().read(true).write(false).open(path) {

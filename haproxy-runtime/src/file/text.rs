@@ -21,7 +21,7 @@ pub struct Text {
 }
 
 impl Text {
-    fn of(pieces: impl IntoIterator<Item = Arc<[u8]>>) -> Self {
+    pub(super) fn of(pieces: impl IntoIterator<Item = Arc<[u8]>>) -> Self {
         let pieces: Arc<[Arc<[u8]>]> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
         Self { bytes: pieces.iter().map(|piece| piece.len()).sum(), pieces }
     }

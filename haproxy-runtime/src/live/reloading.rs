@@ -196,9 +196,9 @@ impl Live {
         let pending = self.applier.reload_pending();
         let file = self.applier.file()?;
         // What the file holds never was loaded, if a reload of it is due.
-        let text = if pending { file.kept().await } else { file.read().await };
+        let text = if pending { file.kept().await } else { file.text().await };
         match text {
-            Ok(text) => text.map(Into::into),
+            Ok(text) => text,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
