@@ -122,6 +122,20 @@ impl ConfigFile {
         Ok(Self::on(Disk::new(path, staging)))
     }
 
+    /// A handle on a file beside the configuration, for this process's own use, staged [beside](Staging::Beside) it. What it holds
+    /// is nobody else's business: it has mode 0600 after each write, whatever it had before. And it is never overwritten in
+    /// place: where it can't be replaced as a whole, a write fails, and the file is as it was.
+    ///
+    /// # Errors
+    /// A path without a file name.
+    pub fn private(path: impl Into<PathBuf>) -> Result<Self, WriteError> {
+        let path = path.into();
+        if path.file_name().is_none() {
+            return Err(WriteError::refused(Step::Resolve, &path, "the path names no file"));
+        }
+        Ok(Self::on(Disk::private(path)))
+    }
+
     /// On a disk that does this when it is to be sure that a text is there.
     #[cfg(test)]
     pub(crate) fn with_sync(mut self, sync: fn(&std::fs::File) -> std::io::Result<()>) -> Self {
@@ -166,7 +180,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// It can't be read, or is larger than 256 MiB.
-    pub(crate) async fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
+    pub async fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
         self.blocking(Disk::read).await
     }
 

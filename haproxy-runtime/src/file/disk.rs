@@ -23,6 +23,7 @@ use super::{
 use crate::error::{Step, WriteError};
 
 pub(super) const SAME_FILE: &str = "the candidate is the live file itself";
+const FIXED: &str = "its directory can't be written, or it is a mount of its own";
 
 /// The calls whose failures depend on the machine (mounts, full disks); tests put their own in.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,8 @@ pub(super) struct Put<'a> {
 pub(super) struct Disk {
     pub(super) path: PathBuf,
     pub(super) calls: Calls,
+    /// Nobody else's to read, and written as a whole or not at all.
+    private: bool,
     staging: Staging,
     /// When this process last made the staging directory.
     created: Mutex<Option<Instant>>,
@@ -65,11 +68,16 @@ impl Disk {
         Self {
             path,
             calls: Calls::default(),
+            private: false,
             staging,
             created: Mutex::default(),
             warned_in_place: AtomicBool::new(false),
             warned_unmarked: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn private(path: PathBuf) -> Self {
+        Self { private: true, ..Self::new(path, Staging::Beside) }
     }
 
     pub(super) fn prepare(&self) -> Result<Prepared, WriteError> {
@@ -279,6 +287,9 @@ impl Disk {
 
     /// Writes over the live file, through one descriptor, so that a watcher sees it closed once.
     fn overwrite(&self, target: &Target, text: &Text, why: &io::Error) -> Result<How, WriteError> {
+        if self.private {
+            return Err(WriteError::at(Step::Replace, &target.live)(io::Error::new(why.kind(), FIXED)));
+        }
         if !self.warned_in_place.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 path = ?target.live, error = %why,
@@ -343,7 +354,7 @@ impl Disk {
                 keep_owner(&file, like, path);
             }
             // After the owner: changing that may clear bits of the mode.
-            let mode = like.map_or(0o644, |like| like.mode() & 0o777);
+            let mode = if self.private { 0o600 } else { like.map_or(0o644, |like| like.mode() & 0o777) };
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             (self.calls.sync)(&file)
         });

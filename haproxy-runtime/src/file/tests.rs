@@ -166,6 +166,32 @@ async fn shared_memory_as_the_place_of_candidates_works() {
 }
 
 #[tokio::test]
+async fn a_private_file_is_nobody_elses_to_read_whatever_it_was_before() {
+    let (directory, path) = live();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_ne!(mode(&path), 0o600);
+    write(&ConfigFile::private(&path).unwrap(), "new").await.unwrap();
+    assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("new", 0o600));
+    let other = directory.path().join("other");
+    write(&ConfigFile::private(&other).unwrap(), "first").await.unwrap();
+    assert_eq!(mode(&other), 0o600);
+}
+
+#[tokio::test]
+async fn a_private_file_that_cannot_be_replaced_is_left_as_it_was() {
+    let usual = disk::Calls::default();
+    for calls in [disk::Calls { rename: busy, ..usual }, disk::Calls { make_directory: denied, ..usual }] {
+        let (directory, path) = live();
+        let mut disk = Disk::private(path.clone());
+        disk.calls = calls;
+        let error = write(&ConfigFile::on(disk), "new").await.unwrap_err();
+        assert_eq!(error.step(), Step::Replace);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(&directory), ["haproxy.cfg"]);
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_leaves_the_old_file_and_no_candidate() {
     let (directory, path) = live();
     let file = file(&path, Staging::Beside, |calls| calls.sync = full);
