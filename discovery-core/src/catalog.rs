@@ -2,7 +2,10 @@
 
 mod outline;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -39,6 +42,8 @@ pub(crate) const MAX_BYTES: usize = 64 << 20;
 /// {"web": {"endpoints": [], "generators": {"haproxy": {"listen": ["balance leastconn"]}}}}
 /// ```
 ///
+/// The map may also say that this was true once, and may not be now: `"as_of"`, in seconds since 1970.
+///
 /// A text whose first character, white space and comments aside, is `{` or `[` is read as JSON, in which comments (`//`, `#`,
 /// `/* */`) and trailing commas are allowed; any other is read as YAML. A byte order mark is skipped.
 ///
@@ -58,7 +63,11 @@ pub(crate) const MAX_BYTES: usize = 64 << 20;
 /// # Ok::<(), discovery_core::InvalidCatalog>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Catalog(Content);
+pub struct Catalog {
+    content: Content,
+    /// When what is not current was.
+    as_of: BTreeMap<String, SystemTime>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
@@ -97,12 +106,22 @@ impl InvalidCatalog {
 impl Catalog {
     /// A catalog of these services. Of several with one name the last stays.
     pub fn new(services: impl IntoIterator<Item = (String, Snapshot)>) -> Self {
-        Self(Content::Services(services.into_iter().collect()))
+        Self { content: Content::Services(services.into_iter().collect()), as_of: BTreeMap::new() }
+    }
+
+    /// The same catalog, with a service of which is only known what it was at some time. A bare list stays as it is.
+    #[must_use]
+    pub fn with_former(mut self, service: String, snapshot: Snapshot, as_of: SystemTime) -> Self {
+        if let Content::Services(services) = &mut self.content {
+            services.insert(service.clone(), snapshot);
+            self.as_of.insert(service, as_of);
+        }
+        self
     }
 
     /// A catalog that says this of any service: the bare list, in which there is no place for settings.
     pub fn bare(snapshot: Snapshot) -> Self {
-        Self(Content::Bare(snapshot.with_settings(None)))
+        Self { content: Content::Bare(snapshot.with_settings(None)), as_of: BTreeMap::new() }
     }
 
     /// Reads a document. See [`Catalog`] for what is accepted.
@@ -120,20 +139,25 @@ impl Catalog {
 
     /// What the document says of a service; `None` when it does not name it. A bare list answers for any name.
     pub fn service(&self, name: &str) -> Option<&Snapshot> {
-        match &self.0 {
+        match &self.content {
             Content::Services(services) => services.get(name),
             Content::Bare(snapshot) => Some(snapshot),
         }
     }
 
+    /// When what the document says of a service was true, if that may have changed since.
+    pub fn as_of(&self, name: &str) -> Option<SystemTime> {
+        self.as_of.get(name).copied()
+    }
+
     /// Whether this is a bare list: what it says is of one service, and it does not say of which.
     pub fn is_bare(&self) -> bool {
-        matches!(self.0, Content::Bare(_))
+        matches!(self.content, Content::Bare(_))
     }
 
     /// The services that the document names, sorted by name: none when it is a bare list.
     pub fn services(&self) -> impl Iterator<Item = (&str, &Snapshot)> {
-        let named = match &self.0 {
+        let named = match &self.content {
             Content::Services(services) => Some(services),
             Content::Bare(_) => None,
         };
@@ -145,14 +169,19 @@ impl Catalog {
     #[expect(clippy::missing_panics_doc, reason = "what it writes is always JSON")]
     pub fn to_json(&self) -> String {
         let records = |snapshot: &Snapshot| snapshot.into_iter().map(Record::from).collect::<Vec<_>>();
-        let service = |snapshot: &Snapshot| match snapshot.settings() {
-            None => Written::List(records(snapshot)),
-            Some(generators) => Written::Map { endpoints: records(snapshot), generators: generators.clone() },
+        let service = |name: &str, snapshot: &Snapshot| {
+            let since = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            match (snapshot.settings(), self.as_of(name).map(since)) {
+                (None, None) => Written::List(records(snapshot)),
+                (generators, as_of) => {
+                    Written::Map { as_of, endpoints: records(snapshot), generators: generators.cloned() }
+                }
+            }
         };
-        let text = match &self.0 {
+        let text = match &self.content {
             Content::Services(services) => {
                 let services: BTreeMap<_, _> =
-                    services.iter().map(|(name, snapshot)| (name, service(snapshot))).collect();
+                    services.iter().map(|(name, snapshot)| (name, service(name, snapshot))).collect();
                 serde_json::to_string_pretty(&services)
             }
             Content::Bare(snapshot) => serde_json::to_string_pretty(&records(snapshot)),
@@ -166,7 +195,13 @@ impl Catalog {
 #[serde(untagged)]
 enum Written {
     List(Vec<Record>),
-    Map { endpoints: Vec<Record>, generators: Settings },
+    Map {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        as_of: Option<u64>,
+        endpoints: Vec<Record>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        generators: Option<Settings>,
+    },
 }
 
 /// The first character that is neither white space nor in a comment of JSON or YAML.
@@ -239,12 +274,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_true_once_is_told_from_what_is() {
+        let snapshot = Snapshot::new([Endpoint::new("a".parse().unwrap(), 1).unwrap()]);
+        let then = UNIX_EPOCH + std::time::Duration::from_secs(1_760_000_000);
+        let catalog = Catalog::new([("x".to_owned(), Snapshot::default())]);
+        let catalog = catalog.with_former("web".to_owned(), snapshot, then);
+        let json = r#"{"web":{"as_of":1760000000,"endpoints":[{"host":"a","port":1}]},"x":[]}"#;
+        let written: serde_json::Value = serde_json::from_str(&catalog.to_json()).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(json).unwrap());
+        let yaml = "web:\n  as_of: 1760000000\n  endpoints:\n  - {host: a, port: 1}\nx: []\n";
+        for text in [json, yaml] {
+            assert_eq!(Catalog::parse(text).unwrap(), catalog);
+        }
+        assert_eq!((catalog.as_of("web"), catalog.as_of("x")), (Some(then), None));
+        for bad in ["-1", "\"now\"", "1, \"as_of\": 1"] {
+            assert!(Catalog::parse(&json.replace("1760000000", bad)).is_err(), "{bad}");
+        }
+        assert_eq!(
+            Catalog::parse(&json.replace("1760000000", &u64::MAX.to_string())).unwrap().as_of("web"),
+            None
+        );
+    }
+
+    #[test]
     fn of_a_map_nothing_may_be_missing_double_or_unknown() {
         for (text, said) in [
             ("{\"web\": {}}", "missing field `endpoints`"),
             (
                 "{\"web\": {\"endpoint\": []}}",
-                "unknown field `endpoint`, expected `endpoints` or `generators`",
+                "unknown field `endpoint`, expected one of `endpoints`, `generators`, `as_of`",
             ),
             ("{\"web\": {\"endpoints\": [], \"endpoints\": []}}", "duplicate field `endpoints`"),
             (

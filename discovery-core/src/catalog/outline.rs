@@ -1,6 +1,11 @@
 //! How a document is read: its outline strictly, each entry by itself.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    marker::PhantomData,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -8,7 +13,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Catalog, InvalidCatalog};
+use super::{Catalog, Content, InvalidCatalog};
 use crate::{
     endpoint::Endpoint,
     record::Record,
@@ -118,15 +123,23 @@ enum Document<E> {
 struct List<E> {
     entries: Vec<E>,
     generators: Option<E>,
+    as_of: Option<u64>,
 }
 
 impl<E: Entry> Document<E> {
     fn into_catalog(self) -> Catalog {
         match self {
-            Self::Services(services) => Catalog::new(services.into_iter().map(|(name, list)| {
-                let snapshot = list.into_snapshot(&name);
-                (name, snapshot)
-            })),
+            Self::Services(services) => {
+                let mut as_of = BTreeMap::new();
+                let services = services.into_iter().map(|(name, list)| {
+                    // What no clock shows is no time.
+                    let at = list.as_of.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+                    as_of.extend(at.map(|at| (name.clone(), at)));
+                    let snapshot = list.into_snapshot(&name);
+                    (name, snapshot)
+                });
+                Catalog { content: Content::Services(services.collect()), as_of }
+            }
             Self::Bare(list) => Catalog::bare(list.into_snapshot("")),
         }
     }
@@ -206,7 +219,7 @@ impl<'de, E: Deserialize<'de>> Visitor<'de> for Service<'_, E> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<List<E>, A::Error> {
-        Ok(List { entries: self.0.visit_seq(list)?, generators: None })
+        Ok(List { entries: self.0.visit_seq(list)?, generators: None, as_of: None })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<E>, A::Error> {
@@ -215,9 +228,11 @@ impl<'de, E: Deserialize<'de>> Visitor<'de> for Service<'_, E> {
         enum Key {
             Endpoints,
             Generators,
+            #[serde(rename = "as_of")]
+            AsOf,
         }
 
-        let (mut entries, mut generators) = (None, None);
+        let (mut entries, mut generators, mut as_of) = (None, None, None);
         while let Some(key) = map.next_key()? {
             match key {
                 Key::Endpoints if entries.is_some() => return Err(A::Error::duplicate_field("endpoints")),
@@ -226,10 +241,12 @@ impl<'de, E: Deserialize<'de>> Visitor<'de> for Service<'_, E> {
                     return Err(A::Error::duplicate_field("generators"));
                 }
                 Key::Generators => generators = Some(map.next_value()?),
+                Key::AsOf if as_of.is_some() => return Err(A::Error::duplicate_field("as_of")),
+                Key::AsOf => as_of = Some(map.next_value()?),
             }
         }
         let entries = entries.ok_or_else(|| A::Error::missing_field("endpoints"))?;
-        Ok(List { entries, generators })
+        Ok(List { entries, generators, as_of })
     }
 }
 
