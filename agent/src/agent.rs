@@ -17,6 +17,7 @@ use crate::{
     news::News,
     output::{Output, OutputStatus, Ready, chain, read_back},
     sources::{Running, Sources},
+    state::{self, Keeper, Memory},
     status::{AppliedView, Status},
 };
 
@@ -31,6 +32,7 @@ pub struct Agent {
     pub(crate) config: Config,
     pub(crate) sources: Sources,
     applied: watch::Sender<AppliedView>,
+    pub(crate) memory: Arc<Memory>,
 }
 
 /// Why an agent could not do what it was asked to do once.
@@ -60,20 +62,21 @@ impl Agent {
     /// An agent for a configuration. Connects to nothing, reads and writes nothing.
     pub fn new(config: Config) -> Self {
         let sources = Sources::new(&config);
-        Self { config, sources, applied: watch::Sender::default() }
+        Self { config, sources, applied: watch::Sender::default(), memory: Arc::default() }
     }
 
     /// A view on what the agent knows and does, to be kept while it runs.
     pub fn status(&self) -> Status {
-        Status { sources: self.sources.views.clone(), applied: self.applied.subscribe() }
+        let (sources, memory) = (self.sources.views.clone(), Arc::clone(&self.memory));
+        Status { sources, applied: self.applied.subscribe(), memory }
     }
 
     /// Runs until `stop` is ready. An apply that has begun is finished first, and the file brought up to date, within five seconds;
     /// HAProxy goes on serving what it serves.
     ///
     /// The first answers of all sources are waited for before anything is written, up to `agent.startup_wait`. A service whose
-    /// source has not answered by then keeps the servers that the file has for it. Whatever fails is logged, shown in the
-    /// [`Status`], and tried again.
+    /// source has not answered by then is served as the state file knows it, or else keeps the servers that HAProxy's file has
+    /// for it. Whatever fails is logged, shown in the [`Status`], and tried again.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let times = self.config.times;
@@ -82,9 +85,10 @@ impl Agent {
             biased;
             () = &mut stop => return,
             unanswered = reconciler.running.first_answers(times.startup_wait) => {
-                for view in unanswered {
+                for (index, view) in unanswered {
                     let error = view.observed.borrow().health.error().map(WatchError::chain).unwrap_or_default();
-                    warn!(service = view.service, error, waited = ?times.startup_wait, "no answer yet; going on with what was served before");
+                    let age = reconciler.keeper.age(index);
+                    warn!(service = view.service, error, waited = ?times.startup_wait, ?age, "no answer yet; going on with what was served before");
                 }
             }
         }
@@ -117,6 +121,7 @@ impl Agent {
                 }
                 () = sleep_until(reconcile_at) => {
                     reconciler.output.reconcile().await;
+                    reconciler.keeper.beat();
                     reconcile_at = Instant::now() + RECONCILE_EVERY;
                     true
                 }
@@ -130,6 +135,7 @@ impl Agent {
         if let Err(error) = reconciler.output.flush().await {
             error!(error = %chain(&error), "stopping; a HAProxy that is started now begins with what its file had before");
         }
+        reconciler.keeper.finish().await;
         info!("stopping; HAProxy goes on serving");
     }
 
@@ -145,22 +151,28 @@ impl Agent {
         let mut reconciler = Reconciler::start(self).await;
         let services = unanswered(&reconciler.running, waited).await;
         reconciler.look_at_everything();
-        reconciler.apply().await?;
-        while let Some(at) = reconciler.output.retry_at() {
+        let mut applied = reconciler.apply().await;
+        while let (Ok(()), Some(at)) = (&applied, reconciler.output.retry_at()) {
             sleep_until(at).await;
-            reconciler.apply().await?;
+            applied = reconciler.apply().await;
         }
-        reconciler.output.flush().await?;
+        if applied.is_ok() {
+            applied = reconciler.output.flush().await;
+        }
+        reconciler.keeper.finish().await;
+        applied?;
         reconciler.output.see_out().await;
         if services.is_empty() { Ok(()) } else { Err(AgentError::Unanswered { services, waited }) }
     }
 
     /// Waits for the first answers, up to `agent.startup_wait`, and returns them. Writes nothing.
     ///
-    /// The [`Status`] shows what each source said, those that have not answered included. The services of those are missing in
-    /// the catalog.
+    /// The [`Status`] shows what each source said, those that have not answered included, with what the state file has of them.
+    /// The services of those are missing in the catalog: what was true once is no answer.
     pub async fn discover(self) -> Catalog {
         let waited = self.config.times.startup_wait;
+        let mut model = Model::new(&self.config.services, &self.config.haproxy, None);
+        state::recall(&self.config, &self.memory, &mut model).await;
         let running = self.sources.start();
         running.first_answers(waited).await;
         let answers = running.views.iter().filter_map(|view| {
@@ -216,7 +228,7 @@ pub(crate) async fn silent(running: &Running, waited: Duration) -> Vec<(String, 
     let views = running.first_answers(waited).await;
     let error =
         |view: &crate::status::SourceView| view.observed.borrow().health.error().map(WatchError::chain);
-    views.iter().map(|view| (view.service.clone(), error(view))).collect()
+    views.iter().map(|(_, view)| (view.service.clone(), error(view))).collect()
 }
 
 /// The state of a running agent.
@@ -225,18 +237,20 @@ struct Reconciler {
     model: Model,
     output: Output,
     applied: watch::Sender<AppliedView>,
+    keeper: Keeper,
 }
 
 impl Reconciler {
     async fn start(agent: Agent) -> Self {
-        let Agent { config, sources, applied } = agent;
+        let Agent { config, sources, applied, memory } = agent;
         let mut output = Output::new(&config.haproxy.output, config.times);
         output.prepare().await;
         let before = read_back(&config.haproxy.output).await;
-        let model = Model::new(&config.services, &config.haproxy, before.as_ref());
+        let mut model = Model::new(&config.services, &config.haproxy, before.as_ref());
+        let keeper = Keeper::start(&config, memory, &mut model, Arc::clone(&sources.views)).await;
         let running = sources.start();
         info!(services = running.views.len(), "started; waiting for the first answers");
-        Self { running, model, output, applied }
+        Self { running, model, output, applied, keeper }
     }
 
     fn look_at_everything(&mut self) {
@@ -256,6 +270,7 @@ impl Reconciler {
             let said = self.running.views[index].observed.borrow().snapshot.clone();
             changed.extend(self.model.refresh(index, said.as_ref(), self.output.live()));
             outcomes.push((index, self.model.outcome(index)));
+            self.keeper.note(index, &self.model);
         }
         self.applied.send_if_modified(|view| {
             view.services.resize_with(self.running.views.len(), Default::default);

@@ -102,6 +102,8 @@ impl CookieValue {
 pub(crate) struct Desired {
     pub(crate) service: Service,
     pub(crate) rejected: Vec<Rejection>,
+    /// How many of them for want of an id.
+    pub(crate) without_id: usize,
 }
 
 /// The ids of one backend's servers.
@@ -119,9 +121,9 @@ impl Shape {
         held: Option<&KnownIds>,
     ) -> Desired {
         let mut pool = OptionPool::default();
-        let (servers, rejected) = match served {
+        let (servers, rejected, without_id) = match served {
             Served::Unheard(_) if !before.is_empty() => {
-                (before.iter().map(|server| self.whole(server, &mut pool)).collect(), Vec::new())
+                (before.iter().map(|server| self.whole(server, &mut pool)).collect(), Vec::new(), 0)
             }
             Served::Known(snapshot) | Served::Unheard(snapshot) => {
                 self.servers(snapshot.endpoints(), ids, held, &mut pool)
@@ -138,7 +140,7 @@ impl Shape {
             frontend.bind.clone_from(&self.bind);
             service.frontend = Some(frontend);
         }
-        Desired { service, rejected }
+        Desired { service, rejected, without_id }
     }
 
     fn servers(
@@ -147,7 +149,7 @@ impl Shape {
         ids: &mut KnownIds,
         held: Option<&KnownIds>,
         pool: &mut OptionPool,
-    ) -> (Vec<Server>, Vec<Rejection>) {
+    ) -> (Vec<Server>, Vec<Rejection>, usize) {
         let mut rejected = Vec::new();
         let mut named = Vec::with_capacity(endpoints.len());
         let mut taken = HashSet::with_capacity(endpoints.len());
@@ -163,7 +165,8 @@ impl Shape {
             }
         }
         // Ids first and for all: which number a server gets must not hang on the order of the lines.
-        *ids = self.assign(std::mem::take(ids), held, &named);
+        let without_id;
+        (*ids, without_id) = self.assign(std::mem::take(ids), held, &named);
         // Read once for all: a hundred servers then share one text.
         let constant = Constant {
             own: self.options.constant().map(trusted),
@@ -181,10 +184,15 @@ impl Shape {
             }
         }
         self.order.sort(&mut servers);
-        (servers, rejected)
+        (servers, rejected, without_id)
     }
 
-    fn assign(&self, mut known: KnownIds, held: Option<&KnownIds>, named: &[(Name, &Endpoint)]) -> KnownIds {
+    fn assign(
+        &self,
+        mut known: KnownIds,
+        held: Option<&KnownIds>,
+        named: &[(Name, &Endpoint)],
+    ) -> (KnownIds, usize) {
         let wanted: HashSet<&Name> = named.iter().map(|(name, _)| name).collect();
         // What those have that go, now or still, is not free before they are gone.
         let gone: Vec<ServerId> = held.map_or_else(Vec::new, |held| {
@@ -200,9 +208,12 @@ impl Shape {
             let ids = ids.clone().reserved(self.reserved_ids.iter().chain(gone).copied());
             ids.assign(named.iter().map(|(name, endpoint)| (name.clone(), wanted_id(endpoint))))
         };
-        let assigned = reserved(&gone);
-        // Rather one after the other than not at all.
-        if assigned.left_out.is_empty() { assigned.ids } else { reserved(&[]).ids }
+        let mut assigned = reserved(&gone);
+        if !assigned.left_out.is_empty() {
+            // Rather one after the other than not at all.
+            assigned = reserved(&[]);
+        }
+        (assigned.ids, assigned.left_out.len())
     }
 
     /// The server with all that it inherits written out, if there is room for that.
@@ -287,7 +298,7 @@ fn wanted_id(endpoint: &Endpoint) -> Option<ServerId> {
 }
 
 /// `name_host:port`, or `host:port` without a name, as Synapse names servers.
-fn name(endpoint: &Endpoint) -> Result<Name, String> {
+pub(crate) fn name(endpoint: &Endpoint) -> Result<Name, String> {
     let (host, port) = (endpoint.host(), endpoint.port());
     let text = match endpoint.name() {
         Some(name) => format!("{name}_{host}:{port}"),

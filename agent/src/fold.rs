@@ -34,6 +34,8 @@ pub(crate) struct Folded {
     pub(crate) served: Served,
     /// What the next fold is given as `previous`.
     pub(crate) last_good: Option<Snapshot>,
+    /// What the source said is believed, and says enough by itself: worth remembering beyond the life of this program.
+    pub(crate) believed: bool,
     /// Why nobody is elected, where a leader should be.
     pub(crate) no_leader: Option<NoLeader>,
 }
@@ -43,12 +45,15 @@ pub(crate) fn fold(rules: &Rules, said: Option<&Snapshot>, previous: Option<&Sna
     let filtered = |snapshot: &Snapshot| transform::labelled(snapshot, &rules.filters);
     let defaults = filtered(&rules.defaults);
 
+    let mut believed = false;
     let (served, last_good): (fn(Snapshot) -> Served, _) = match said {
         None => (Served::Unheard, defaults),
         Some(said) => {
             let found = found(rules, said);
             // Entries that nobody understands are not "nobody".
             let unreadable = said.is_empty() && said.rejected().total() > 0;
+            let nobody = !defaults.is_empty() || rules.when_empty == WhenEmpty::Accept;
+            believed = !found.is_empty() || (nobody && !unreadable);
             if !found.is_empty() {
                 (Served::Known, found)
             } else if unreadable && previous.is_none() {
@@ -70,14 +75,17 @@ pub(crate) fn fold(rules: &Rules, said: Option<&Snapshot>, previous: Option<&Sna
         Served::Known(_) | Served::Unheard(_) => previous.cloned(),
     };
     if !rules.elect_leader {
-        return Folded { served: served(last_good), last_good: remembered, no_leader: None };
+        return Folded { served: served(last_good), last_good: remembered, believed, no_leader: None };
     }
     match transform::leader(&last_good) {
-        Ok(leader) => Folded { served: served(leader), last_good: remembered, no_leader: None },
+        Ok(leader) => Folded { served: served(leader), last_good: remembered, believed, no_leader: None },
         // Whoever led before the start may go on leading until the source has spoken; after that, nobody is nobody.
-        Err(reason) => {
-            Folded { served: served(Snapshot::default()), last_good: remembered, no_leader: Some(reason) }
-        }
+        Err(reason) => Folded {
+            served: served(Snapshot::default()),
+            last_good: remembered,
+            believed,
+            no_leader: Some(reason),
+        },
     }
 }
 
@@ -160,6 +168,21 @@ mod tests {
         let folded = fold(&rules, Some(&unreadable), Some(&ports([1])));
         assert_eq!(endpoints(&folded.served), ports([1]).endpoints());
         assert!(matches!(served(&rules, Some(&unreadable), None), Served::Unheard(_)));
+    }
+
+    #[test]
+    fn what_is_worth_remembering_is_what_serves_by_itself() {
+        let believed = |rules: &Rules, said: Option<&Snapshot>| fold(rules, said, Some(&ports([7]))).believed;
+        let (one, none) = (ports([1]), ports([]));
+        let unreadable = ports([]).with_rejected([Rejection::new("a", "bad")]);
+        assert!(believed(&rules(), Some(&one)));
+        assert!(!believed(&rules(), None) && !believed(&rules(), Some(&none)));
+        let accept = Rules { when_empty: WhenEmpty::Accept, ..rules() };
+        assert!(believed(&accept, Some(&none)) && !believed(&accept, Some(&unreadable)));
+        let with_defaults = Rules { defaults: ports([9]), ..rules() };
+        assert!(believed(&with_defaults, Some(&none)) && !believed(&with_defaults, Some(&unreadable)));
+        let led = Rules { elect_leader: true, ..rules() };
+        assert!(believed(&led, Some(&one)), "who answers is heard, whoever may lead");
     }
 
     #[test]

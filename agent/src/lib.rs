@@ -54,7 +54,8 @@
 //! - A source that fails, in whole or in part, takes nothing away: what it said last stays in use, and the [`Status`] shows
 //!   since when and why.
 //! - Nothing is written while the file holds what it should, and HAProxy is not reloaded for nothing.
-//! - Before the first write the first answers are waited for. A service without one keeps the servers that the file has for it.
+//! - Before the first write the first answers are waited for. A service without one is served as the state file knows it
+//!   (`haproxy.state_file_path`), or else keeps the servers that HAProxy's file has for it.
 //! - A failed check leaves the live file; a failed reload is tried again until it succeeds.
 //! - Changes of servers alone are told to a HAProxy with a socket at once, and its file follows; [`OutputStatus::behind`] shows when it can't.
 //! - Dropping the future of [`Agent::run`] stops everything that it started, and HAProxy goes on serving; ended by its `stop`, it waits until
@@ -83,6 +84,7 @@ mod output;
 mod plan;
 mod registry;
 mod sources;
+mod state;
 mod status;
 mod template;
 
@@ -91,4 +93,5 @@ pub use config::Config;
 pub use discovery_core as discovery;
 pub use plan::{Action, Kind, Planned, PlannedChange, Unanswered};
 pub use registry::{Context, Registry, Source};
+pub use state::StateFileStatus;
 pub use status::{OutputStatus, ServiceStatus, Status};

@@ -1,17 +1,21 @@
 //! All services as they are to be served: what changed since the last look, and the text for it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use discovery_core::{Rejected, Snapshot};
-use haproxy_render::{Document, ReadBack, Server, Service};
+use haproxy_render::{Document, ReadBack, Server, ServerId, Service};
 use haproxy_runtime::Live;
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use crate::{
     config::{self, Haproxy},
-    desired::{KnownIds, Shape},
+    desired::{KnownIds, Shape, name},
     fold::{Folded, Served, fold},
     generator::Generator,
+    state::Entry,
 };
 
 /// The desired state of everything.
@@ -30,11 +34,17 @@ struct State {
     last_good: Option<Snapshot>,
     /// Those that were served before this program started, until it is known who is to be.
     before: Vec<Server>,
+    /// The last answer that was believed: of the source, or until it has answered that of the state file.
+    known: Option<Snapshot>,
+    /// The source has not answered yet.
+    unheard: bool,
     ids: KnownIds,
     /// Where it stands in the document; `None` while HAProxy does not serve it.
     position: Option<usize>,
     rejected: Rejected,
     leaderless: bool,
+    /// How many endpoints got no id.
+    without_id: usize,
 }
 
 /// How the servers of one service changed.
@@ -71,9 +81,12 @@ impl Model {
                 generator: Generator::default(),
                 last_good: None,
                 before,
+                known: None,
+                unheard: true,
                 position: None,
                 rejected: Rejected::default(),
                 leaderless: false,
+                without_id: 0,
             };
             if let Some(service) = state.desired(None, haproxy, None) {
                 state.position = Some(document.services.len());
@@ -82,6 +95,24 @@ impl Model {
             states.push(state);
         }
         Self { document, services: states, haproxy: haproxy.clone() }
+    }
+
+    /// Gives a service, by its place in the configuration, what a state file has of it, to go on with until its source
+    /// answers. `newer`: what the file of HAProxy holds was written after that. Returns whether it is used.
+    ///
+    /// It is taken as an answer of the source: all rules of the service apply to it. The servers in HAProxy's file yield to it,
+    /// unless they are newer and others, which says that this program did not live to write both.
+    pub(crate) fn recall(&mut self, index: usize, entry: &Entry, newer: bool) -> bool {
+        let used = self.services.get_mut(index).is_some_and(|state| state.recall(entry, newer));
+        self.refresh(index, None, None);
+        used
+    }
+
+    /// What is worth remembering of a service, by its place in the configuration: the last answer that was believed, the ids
+    /// of its servers, and whether that answer is still the one that was [recalled](Self::recall).
+    pub(crate) fn known(&self, index: usize) -> Option<(&Snapshot, &KnownIds, bool)> {
+        let state = self.services.get(index)?;
+        Some((state.known.as_ref()?, &state.ids, state.unheard))
     }
 
     /// Looks at one service again, by its place in the configuration. `None`: nothing is different for HAProxy. `live`
@@ -120,6 +151,36 @@ impl Model {
 }
 
 impl State {
+    fn recall(&mut self, entry: &Entry, newer: bool) -> bool {
+        let service = self.config.name.as_str();
+        // What HAProxy's file has is what HAProxy runs: those ids are taken.
+        let mut taken: HashSet<ServerId> = self.ids.values().copied().collect();
+        let max = self.config.shape.as_ref().map_or(ServerId::DEFAULT_MAX, |shape| shape.max_server_id);
+        for (name, id) in &entry.ids {
+            if *id <= max && !self.ids.contains_key(name) && taken.insert(*id) {
+                self.ids.insert(name.clone(), *id);
+            }
+        }
+        if entry.snapshot.is_empty() && !self.before.is_empty() {
+            return false;
+        }
+        if newer && !self.before.is_empty() {
+            let (Served::Known(served) | Served::Unheard(served)) =
+                fold(&self.config.rules, Some(&entry.snapshot), None).served;
+            let recalled: HashSet<_> = served.iter().filter_map(|endpoint| name(endpoint).ok()).collect();
+            let before: HashSet<_> = self.before.iter().map(|server| server.name().clone()).collect();
+            if recalled != before {
+                info!(
+                    service,
+                    "the state file is older than HAProxy's configuration; going on with the servers of that"
+                );
+                return false;
+            }
+        }
+        self.known = Some(entry.snapshot.clone());
+        true
+    }
+
     /// Folds what the source said and makes servers of it. Logs what is refused for the first time.
     fn desired(
         &mut self,
@@ -127,10 +188,17 @@ impl State {
         haproxy: &Haproxy,
         live: Option<&Live>,
     ) -> Option<Service> {
+        self.unheard &= said.is_none();
+        let recalled = if self.unheard { self.known.clone() } else { None };
+        let said = said.or(recalled.as_ref());
         self.generator.follow(said.and_then(Snapshot::settings), &self.config, haproxy);
         let shape: &Shape = self.generator.shape().or(self.config.shape.as_ref())?;
-        let Folded { served, last_good, no_leader } = fold(&self.config.rules, said, self.last_good.as_ref());
+        let Folded { served, last_good, believed, no_leader } =
+            fold(&self.config.rules, said, self.last_good.as_ref());
         self.last_good = last_good;
+        if believed && !self.unheard {
+            self.known = said.cloned();
+        }
         let service = self.config.name.as_str();
         if let Some(reason) = no_leader.filter(|_| said.is_some() && !self.leaderless) {
             warn!(service, error = %reason, "nobody is elected leader, so nobody is served");
@@ -140,11 +208,26 @@ impl State {
             let held = live.holders(&shape.backend_name);
             held.map(|(name, id)| (name.clone(), id)).collect()
         });
+        let earlier = self.unheard.then(|| self.ids.clone());
         let desired = shape.desired(&served, &self.before, &mut self.ids, held.as_ref());
+        if let Some(earlier) = earlier {
+            // Who is not there as far as is known may be in the first answer, and is to have its id then.
+            let taken: HashSet<ServerId> = self.ids.values().copied().collect();
+            for (name, id) in earlier {
+                if !taken.contains(&id) {
+                    self.ids.entry(name).or_insert(id);
+                }
+            }
+        }
         if let Served::Known(_) = served {
             // Once a source was believed, those from before the start are out of date, whatever it says next.
             self.before = Vec::new();
         }
+        if desired.without_id > 0 && self.without_id == 0 {
+            let (endpoints, max) = (desired.without_id, shape.max_server_id);
+            error!(service, endpoints, %max, "no server ids are left, so these endpoints are not served: raise `max_server_id`");
+        }
+        self.without_id = desired.without_id;
         let rejected: Rejected = desired.rejected.into_iter().collect();
         for rejection in rejected.named() {
             if self.rejected.named().binary_search_by(|known| known.entry().cmp(rejection.entry())).is_err() {

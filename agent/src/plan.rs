@@ -15,6 +15,7 @@ use crate::{
     agent::silent,
     model::Model,
     output::{Output, read_back},
+    state,
 };
 
 /// How long two files are compared for their smallest difference. After that the difference shown is one, if not the smallest.
@@ -47,7 +48,7 @@ pub struct Planned {
     pub leaving: Vec<String>,
     /// Servers by somebody else, as `backend/server`, that would be let be.
     pub strangers: Vec<String>,
-    /// Services whose sources have not answered: for them the plan is made with what the file has.
+    /// Services whose sources have not answered: for them the plan is made with what the state file has, or HAProxy's.
     pub unanswered: Vec<Unanswered>,
     /// HAProxy's configuration file; `None` if none is written.
     pub path: Option<PathBuf>,
@@ -117,18 +118,19 @@ impl Agent {
     /// Waits for the first answers, up to `agent.startup_wait`, and tells what [`run`](Self::run) and [`once`](Self::once) would do
     /// with them. Looks at the file and at what HAProxy runs; writes nothing, sends no command, reloads nothing.
     ///
-    /// A service whose source has not answered keeps the servers that the file has for it, and is
-    /// [named](Planned::unanswered).
+    /// A service whose source has not answered is planned as the state file knows it, or else with the servers that HAProxy's
+    /// file has for it, and is [named](Planned::unanswered).
     ///
     /// # Errors
     ///
     /// The file can't be read. That HAProxy can't be asked what it runs is none: a run reloads it then.
     pub async fn plan(self) -> Result<Planned, AgentError> {
-        let Self { config, sources, .. } = self;
+        let Self { config, sources, memory, .. } = self;
         let before = read_back(&config.haproxy.output).await;
         let mut output = Output::new(&config.haproxy.output, config.times);
         let mut model = Model::new(&config.services, &config.haproxy, before.as_ref());
         drop(before);
+        state::recall(&config, &memory, &mut model).await;
         let running = sources.start();
         let unanswered = silent(&running, config.times.startup_wait).await;
         for index in 0..running.views.len() {

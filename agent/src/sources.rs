@@ -92,8 +92,8 @@ impl Sources {
 
 impl Running {
     /// Waits until every source has answered or ended, but no longer than `longest`. Returns the services whose source has
-    /// not. Cancel safe.
-    pub(crate) async fn first_answers(&self, longest: Duration) -> Vec<&SourceView> {
+    /// not, and their places in the configuration. Cancel safe.
+    pub(crate) async fn first_answers(&self, longest: Duration) -> Vec<(usize, &SourceView)> {
         let all = async {
             for view in self.views.iter() {
                 // An error means that the source has ended: there is nothing to wait for.
@@ -101,7 +101,8 @@ impl Running {
             }
         };
         let _ = timeout(longest, all).await;
-        self.views.iter().filter(|view| view.observed.borrow().snapshot.is_none()).collect()
+        let views = self.views.iter().enumerate();
+        views.filter(|(_, view)| view.observed.borrow().snapshot.is_none()).collect()
     }
 
     /// Returns, after logging it, when a task has died. Never returns otherwise. Cancel safe.

@@ -9,12 +9,14 @@ use discovery_core::{
 use tokio::{sync::watch, time::Instant};
 
 pub use crate::output::OutputStatus;
+use crate::state::{Memory, Restored, StateFileStatus};
 
 /// A cheap view on a running agent. It goes on showing the last state after the agent has stopped.
 #[derive(Debug, Clone)]
 pub struct Status {
     pub(crate) sources: Arc<[SourceView]>,
     pub(crate) applied: watch::Receiver<AppliedView>,
+    pub(crate) memory: Arc<Memory>,
 }
 
 /// One service's source.
@@ -46,7 +48,11 @@ pub struct ServiceStatus {
     pub children: Vec<ChildView>,
     /// What its source said last that was good; `None` before the first answer.
     pub snapshot: Option<Snapshot>,
-    /// How long ago the source last said so, or said that it still is so.
+    /// What the state file has of it (`haproxy.state_file_path`), which is served until the source has answered; `None`
+    /// afterwards, and where the file has nothing that may be used.
+    pub restored: Option<Snapshot>,
+    /// How long ago the source last said so, or said that it still is so: what it said in [`snapshot`](Self::snapshot), or
+    /// else, to an earlier run, what is [`restored`](Self::restored).
     pub age: Option<Duration>,
     /// How its source is doing.
     pub health: Health,
@@ -65,12 +71,15 @@ impl Status {
         let view = |(index, source): (usize, &SourceView)| {
             let observed = source.observed.borrow().clone();
             let (servers, unservable) = applied.get(index).unwrap_or(&nothing);
+            let restored = observed.snapshot.is_none().then(|| self.memory.restored(index)).flatten();
+            let age = observed.confirmed.map(|at| Instant::now().saturating_duration_since(at));
             let unreadable = observed.snapshot.as_ref().map(Snapshot::rejected).cloned().unwrap_or_default();
             ServiceStatus {
                 service: source.service.clone(),
                 method: source.method.clone(),
                 children: source.children.as_ref().map(View::children).unwrap_or_default(),
-                age: observed.confirmed.map(|at| Instant::now().saturating_duration_since(at)),
+                age: age.or_else(|| restored.as_ref().map(Restored::age)),
+                restored: restored.map(|restored| restored.snapshot),
                 rejected: unreadable.and(unservable),
                 snapshot: observed.snapshot,
                 health: observed.health,
@@ -83,6 +92,11 @@ impl Status {
     /// What HAProxy was last brought to run, and how.
     pub fn output(&self) -> OutputStatus {
         self.applied.borrow().output.clone()
+    }
+
+    /// How the state file is doing; `None` before the agent runs, and where no file is kept.
+    pub fn state_file(&self) -> Option<StateFileStatus> {
+        self.memory.status()
     }
 
     /// Waits for the next apply, or the next failure of one. `false` when the agent has stopped. Cancel safe.

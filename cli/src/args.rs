@@ -65,7 +65,8 @@ pub(crate) enum Command {
     },
     /// Print what is discovered now
     Services {
-        /// As JSON, in the format that `render --endpoints` and the discovery method `file` read
+        /// As JSON, in the format that `render --endpoints` and the discovery method `file` read; `as_of` marks what the state
+        /// file has of services that do not answer
         #[arg(long)]
         json: bool,
     },

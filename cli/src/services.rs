@@ -1,10 +1,14 @@
 //! `services`
 
-use std::io::Write;
+use std::{
+    fmt,
+    io::Write,
+    time::{Duration, SystemTime},
+};
 
 use agent::{
     Agent, Config, ServiceStatus,
-    discovery::{Endpoint, multi::ChildView},
+    discovery::{Catalog, Endpoint, multi::ChildView},
 };
 use anyhow::{Context as _, anyhow};
 use comfy_table::{Table, presets};
@@ -15,11 +19,27 @@ use crate::failure::Failure;
 pub(crate) async fn services(config: Config, json: bool) -> Result<(), Failure> {
     let agent = Agent::new(config);
     let status = agent.status();
-    let catalog = agent.discover().await;
+    let found = agent.discover().await;
     let services = status.services();
-    let text = if json { catalog.to_json() } else { format!("{}\n", table(&services).trim_fmt()) };
+    let text = if json {
+        with_former(found, &services).to_json()
+    } else {
+        format!("{}\n", table(&services).trim_fmt())
+    };
     print(&text)?;
     unanswered(&services).map_or(Ok(()), |silent| Err(anyhow!(silent).into()))
+}
+
+/// Adds what the state file has of services whose source does not answer, marked as such.
+fn with_former(found: Catalog, services: &[ServiceStatus]) -> Catalog {
+    let now = SystemTime::now();
+    services.iter().fold(found, |catalog, service| match (&service.restored, service.age) {
+        (Some(restored), Some(age)) => {
+            let as_of = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+            catalog.with_former(service.service.clone(), restored.clone(), as_of)
+        }
+        _ => catalog,
+    })
 }
 
 /// Which services have no answer, and why; `None` when all have one.
@@ -41,7 +61,11 @@ fn table(services: &[ServiceStatus]) -> Table {
         .set_header(["SERVICE", "METHOD", "STATE", "ENDPOINT", "WEIGHT", "NOTE"]);
     for service in services {
         let head = [service.service.as_str(), &service.method, service.state()];
-        let mut rows: Vec<_> = service.snapshot.iter().flatten().map(row).collect();
+        let mut rows: Vec<_> =
+            service.snapshot.iter().flatten().map(|endpoint| row(endpoint, None)).collect();
+        // Without an answer: what is served until there is one.
+        let former = service.age.map(|age| format!("known {} ago", Whole(age)));
+        rows.extend(service.restored.iter().flatten().map(|endpoint| row(endpoint, former.as_deref())));
         rows.extend(service.children.iter().map(child));
         rows.extend(service.rejected.named().iter().map(|rejection| {
             [rejection.entry().to_owned(), String::new(), format!("refused: {}", rejection.reason())]
@@ -59,11 +83,24 @@ fn table(services: &[ServiceStatus]) -> Table {
 }
 
 /// An endpoint, its weight, and what else is to be known of it.
-fn row(endpoint: &Endpoint) -> [String; 3] {
+fn row(endpoint: &Endpoint, former: Option<&str>) -> [String; 3] {
     let notes = [(endpoint.backup(), "backup"), (!endpoint.available(), "unavailable")];
-    let notes: Vec<_> = notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note).collect();
+    let notes = notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note);
+    let notes: Vec<_> = notes.chain(former).collect();
     let weight = endpoint.weight().map(|weight| weight.to_string()).unwrap_or_default();
     [endpoint.to_string(), weight, notes.join(", ")]
+}
+
+/// A duration for people: its greatest unit, and no fraction.
+struct Whole(Duration);
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+        let (length, unit) = units.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "s"));
+        write!(f, "{} {unit}", seconds / length)
+    }
 }
 
 /// One of several sources: how it is doing, whether it is in use, and how many it knows.

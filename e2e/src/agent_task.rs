@@ -37,6 +37,13 @@ impl AgentTask {
         services.find(|service| service.service == name).unwrap_or_else(|| panic!("no service {name}"))
     }
 
+    /// Ends it without a chance to finish anything, as a crash would.
+    pub async fn kill(self) {
+        self.task.abort();
+        // Only to wait: an abort is what it ends with.
+        let _ = self.task.await;
+    }
+
     /// Stops it, and waits until it has.
     pub async fn stop(self) {
         drop(self.stop);

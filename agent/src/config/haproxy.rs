@@ -12,8 +12,9 @@ use super::{
     lines::Lines,
     raw, seconds,
     socket::{self, Socket},
+    state,
 };
-use crate::output::chain;
+use crate::{output::chain, state::StateFile};
 
 /// What all services share in HAProxy, and how HAProxy is told.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub(crate) struct Haproxy {
     /// What servers are shuffled by.
     pub(crate) order_seed: Option<u64>,
     pub(crate) output: Output,
+    /// `None`: what is known of services is kept in HAProxy's file alone.
+    pub(crate) state: Option<StateFile>,
 }
 
 /// Where the text goes and what happens then.
@@ -59,7 +62,7 @@ impl Haproxy {
         let extra_sections = extra_sections(section, &raw, problems, warnings);
         let socket = socket::read(section, &raw, &mut global, problems, warnings);
         let output = output(section, &raw, socket, problems, warnings);
-        without_effect(section, &raw, warnings);
+        let state = state::read(section, &raw, problems, warnings);
         let max_server_id = raw.max_server_id.map_or(Ok(ServerId::DEFAULT_MAX), ServerId::new);
         let max_server_id = max_server_id
             .map_err(|error| problems.push(section.problem_at("max_server_id", error.to_string())));
@@ -74,6 +77,7 @@ impl Haproxy {
             max_server_id: max_server_id.unwrap_or(blank.max_server_id),
             order_seed: raw.server_order_seed.map(i64::cast_unsigned),
             output: output.unwrap_or(blank.output),
+            state,
         }
     }
 
@@ -89,6 +93,7 @@ impl Haproxy {
             max_server_id: ServerId::DEFAULT_MAX,
             order_seed: None,
             output: Output { file: None, check: None, reload: None, pace: Pace::default(), socket: None },
+            state: None,
         }
     }
 }
@@ -228,18 +233,6 @@ fn deadline(section: &Section, key: &str, raw: Option<f64>, problems: &mut Vec<P
         problems.push(section.problem_at(key, "expected seconds, more than 0"));
         DEADLINE
     })
-}
-
-/// Names the keys that Synapse acts on and this version does not.
-fn without_effect(section: &Section, raw: &raw::Haproxy, warnings: &mut Vec<Problem>) {
-    let mut note = |key: &str, given: bool, instead: &str| {
-        if given {
-            warnings.push(section.problem_at(key, format!("has no effect in this version: {instead}")));
-        }
-    };
-    let file = "ids and the servers last known are read back from the configuration file itself";
-    note("state_file_path", raw.state_file_path.is_some(), file);
-    note("state_file_ttl", raw.state_file_ttl.is_some(), file);
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod service;
 mod several;
 mod shape;
 mod socket;
+mod state;
 
 pub use de::from_node;
 pub use load::Config;

@@ -23,4 +23,5 @@ mod settings;
 mod several;
 mod site;
 mod startup;
+mod state;
 mod status;

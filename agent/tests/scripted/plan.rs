@@ -57,7 +57,6 @@ fn keys_without_effect_are_warned_of() {
             "do_reloads": false,
             "do_socket": true,
             "socket_file_path": "/run/haproxy.sock",
-            "state_file_path": "/var/lib/state",
             "state_file_ttl": 60,
             "server_order_seed": 7,
             "global": [],
@@ -77,8 +76,7 @@ fn keys_without_effect_are_warned_of() {
         warnings,
         [
             "haproxy.do_socket: has no effect while `do_writes` is false: what HAProxy is told has to be in its file, too",
-            "haproxy.state_file_path: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
-            "haproxy.state_file_ttl: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
+            "haproxy.state_file_ttl: has no effect without `state_file_path`",
             "services.web.discovery: the method `base` discovers nothing, and there are no `default_servers`: nobody will be served",
             "services.web.haproxy.backend_order: \"random\" means `shuffle`, as in Synapse: known are `asc`, `desc`, `no_shuffle` and `shuffle`",
             "services.web.haproxy.listen: `frobnicate` is no keyword of HAProxy 2.6 to 3.4 known here: written to frontend and backend as it is",

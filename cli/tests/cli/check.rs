@@ -17,13 +17,13 @@ async fn a_good_configuration_is_fine() {
 #[tokio::test]
 async fn keys_without_effect_are_warned_of_and_no_mistake() {
     let dir = Dir::new("check");
-    write_site(&dir, &format!("{COUNTED}  state_file_path: /var/lib/state\nstatsd: {{host: localhost}}\n"));
+    write_site(&dir, &format!("{COUNTED}  state_file_ttl: 60\nstatsd: {{host: localhost}}\n"));
     let outcome = run(&dir, ["check", "-c", "synapse.yaml"]).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), FINE));
     assert_eq!(
         outcome.logged(),
         [
-            "WARN synapse.yaml:14:20: haproxy.state_file_path: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
+            "WARN synapse.yaml:14:19: haproxy.state_file_ttl: has no effect without `state_file_path`",
             "WARN synapse.yaml:15:9: statsd: has no effect in this version: no metrics are sent",
         ]
     );

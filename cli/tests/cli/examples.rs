@@ -42,7 +42,6 @@ fn each_is_right_and_only_old_keys_are_warned_of() {
         let warnings: Vec<_> = config.warnings().problems().iter().map(ToString::to_string).collect();
         let expected: &[&str] = match name.as_str() {
             "synapse.conf.json" => &[
-                "57:24: haproxy.state_file_path: has no effect in this version: ids and the servers last known are read back from the configuration file itself",
                 "71:29: haproxy.extra_sections.\"listen stats :3212\": HAProxy takes no address in the title of a section any more: written as `listen stats` with a `bind` line",
             ],
             _ => &[],

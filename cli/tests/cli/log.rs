@@ -9,7 +9,7 @@ const PASSWORD: &str = "correct-horse-battery-staple";
 
 fn site() -> Dir {
     let dir = Dir::new("log");
-    write_site(&dir, &format!("{COUNTED}  state_file_path: /var/lib/state\n"));
+    write_site(&dir, &format!("{COUNTED}  state_file_ttl: 60\n"));
     std::fs::create_dir(dir.join("out")).expect("the directory is new");
     dir
 }

@@ -96,3 +96,44 @@ async fn a_silent_source_is_shown_and_is_a_failure() {
         Some("synapse-rs: no answer for web: reading nowhere.yaml: No such file or directory (os error 2)")
     );
 }
+
+#[tokio::test]
+async fn a_silent_source_is_shown_with_what_was_known_and_is_a_failure_all_the_same() {
+    let dir = Dir::new("services");
+    write_varied_site(&dir);
+    let config = std::fs::read_to_string(dir.join("synapse.yaml")).unwrap();
+    let config = config.replacen("path: endpoints.yaml", "path: nowhere.yaml", 1);
+    let config = config.replacen("\nhaproxy:\n", "\nhaproxy:\n  state_file_path: state.json\n", 1);
+    dir.write("synapse.yaml", config);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let state = serde_json::json!({
+        "format": "synapse-rs state", "version": 1, "written": now,
+        "services": { "web": {
+            "confirmed": now - 7300,
+            "endpoints": [{ "host": "10.0.0.1", "port": 80 }, { "host": "10.0.0.2", "port": 80, "backup": true }],
+            "ids": {},
+        } },
+    });
+    dir.write("state.json", state.to_string());
+    let outcome = run(&dir, ["services", "-c", "synapse.yaml"]).await;
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert_eq!(
+        outcome.stdout,
+        " SERVICE  METHOD  STATE    ENDPOINT     WEIGHT  NOTE
+ web      file    failing  10.0.0.1:80          known 2 h ago
+                           10.0.0.2:80          backup, known 2 h ago
+ idle     file    ok       -
+"
+    );
+
+    let outcome = run(&dir, ["services", "--json", "-c", "synapse.yaml"]).await;
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let json: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let as_of = json["web"]["as_of"].as_u64().unwrap();
+    assert!((now - 7301..=now - 7299).contains(&as_of), "{json}");
+    assert_eq!(
+        (json["web"]["endpoints"].as_array().unwrap().len(), &json["idle"]),
+        (2, &serde_json::json!([]))
+    );
+    assert_eq!(std::fs::read_to_string(dir.join("state.json")).unwrap(), state.to_string());
+}
