@@ -89,9 +89,12 @@ impl CookieValue {
         match self {
             Self::Name => Ok(Cookie::from(name)),
             Self::Hash => {
-                let digits: String =
-                    Sha1::digest(name.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
-                Cookie::parse(&digits).map_err(|error| error.to_string())
+                let digest = <[u8; 20]>::from(Sha1::digest(name.as_str()));
+                // 40 digits, of which a number of 16 bytes has 32.
+                let (first, rest) = digest.split_at(16);
+                let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte));
+                Cookie::parse(&format!("{:032x}{:08x}", number(first), number(rest)))
+                    .map_err(|error| error.to_string())
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use agent::{
     Agent, Config, ServiceStatus,
-    discovery::{Catalog, Endpoint, multi::ChildView},
+    discovery::{Catalog, Endpoint, Snapshot, multi::ChildView},
 };
 use anyhow::{Context as _, anyhow};
 use comfy_table::{Table, presets};
@@ -107,7 +107,7 @@ impl fmt::Display for Whole {
 fn child(child: &ChildView) -> [String; 3] {
     let health = &child.observed.health;
     let in_use = if child.in_use { ", in use" } else { "" };
-    let known = child.observed.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
+    let known = child.observed.snapshot.as_ref().map_or(0, Snapshot::len);
     let endpoints = if known == 1 { "endpoint" } else { "endpoints" };
     let error = health.error().map(|error| format!(": {}", error.chain())).unwrap_or_default();
     let note = format!("{}{in_use}, {known} {endpoints}{error}", health.state());

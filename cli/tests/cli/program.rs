@@ -163,7 +163,7 @@ pub(crate) fn site(more: &str) -> String {
         "services:
   web:
     discovery: {{method: file, path: endpoints.yaml}}
-    haproxy: {{port: 3213, server_options: check inter 2s, listen: [mode http, cookie SRV insert]}}
+    haproxy: {{port: 3213, backend_order: asc, server_options: check inter 2s, listen: [mode http, cookie SRV insert]}}
   idle:
     discovery: {{method: file, path: endpoints.yaml}}
     haproxy: {{port: 3214}}
