@@ -215,12 +215,15 @@ impl Bind {
         Self { address, port, options: Line::empty() }
     }
 
-    /// The address as it stands before `:PORT`.
-    pub(crate) fn host(&self) -> String {
-        match self.address.as_str().parse::<Ipv6Addr>() {
+    /// The line as it is written.
+    pub(crate) fn line(&self) -> String {
+        let host = match self.address.as_str().parse::<Ipv6Addr>() {
             Ok(ip) => format!("[{ip}]"),
             Err(_) => self.address.to_string(),
-        }
+        };
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let blank = if self.options.as_str().is_empty() { "" } else { " " };
+        format!("bind {host}{port}{blank}{}", self.options.as_str())
     }
 }
 

@@ -3,6 +3,7 @@
 mod difference;
 mod document;
 mod foreign;
+mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
 

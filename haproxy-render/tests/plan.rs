@@ -321,6 +321,21 @@ proptest! {
     }
 
     #[test]
+    fn what_runs_is_told_from_its_file_whatever_is_wanted_now(
+        (was, is) in (frame(), frame()).prop_flat_map(|(was, is)| (document(&was, false), document(&is, false))),
+    ) {
+        let text = render(&was);
+        let read = ReadBack::document(&text, &is).expect("it is understood");
+        prop_assert_eq!(render(&read), text);
+        let with_servers = |document: &Document| {
+            let backends = document.services.iter().map(|service| &service.backend);
+            let servers = backends.filter(|backend| !backend.servers.is_empty());
+            servers.map(|backend| (backend.name.clone(), backend.servers.clone())).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(with_servers(&read), with_servers(&was));
+    }
+
+    #[test]
     fn a_document_is_the_same_as_itself(version in versions(), documents in documents()) {
         let again: Document = {
             let mut again = documents[0].0.clone();

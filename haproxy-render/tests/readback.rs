@@ -28,6 +28,20 @@ proptest! {
     }
 
     #[test]
+    fn a_document_is_told_from_its_file_whatever_is_wanted(
+        document in strategy::document(),
+        wanted in strategy::document(),
+    ) {
+        let text = render(&document);
+        for wanted in [&document, &wanted] {
+            // A section without a title can't be told from none.
+            let Some(read) = ReadBack::document(&text, wanted) else { continue };
+            prop_assert_eq!(render(&read), text.clone());
+            prop_assert_eq!(read.revision, document.revision);
+        }
+    }
+
+    #[test]
     fn a_file_that_was_cut_off_has_no_server_that_was_not_rendered(
         document in strategy::document(),
         at in any::<prop::sample::Index>(),

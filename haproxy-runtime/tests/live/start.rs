@@ -1,9 +1,11 @@
 //! The first look at a HAProxy that runs already.
 
-use haproxy_render::{Renderer, render};
+use std::time::Duration;
+
+use haproxy_render::{Renderer, Section, render};
 use haproxy_runtime::{Cause, Progress};
 
-use crate::site::{By, Echo, Site, changed, document, server};
+use crate::site::{By, Client, Echo, Site, changed, document, line, server};
 
 #[tokio::test]
 async fn live_a_file_of_the_same_text_without_a_revision_is_taken_over_without_a_reload() {
@@ -44,6 +46,26 @@ async fn live_a_process_that_has_not_what_its_file_says_is_reloaded() {
     let deed = changed(&mut site.live(), &wanted).await;
     assert_eq!(deed.reloaded.unwrap().causes, [Cause::Revision { runs: None }]);
     assert_eq!((site.reloads(), site.servers().await), (1, vec![format!("a {} 1 0", a.port)]));
+}
+
+#[tokio::test]
+async fn live_a_start_with_a_section_that_haproxy_refuses_changes_servers_all_the_same() {
+    let (a, b) = (Echo::start(b'a').await, Echo::start(b'b').await);
+    let first = document(vec![server("a", a.port, 1, "")]);
+    let site = Site::start(&first, By::Master).await;
+    changed(&mut site.live(), &first).await;
+
+    let mut broken = document(vec![server("b", b.port, 2, "")]);
+    broken.global.push(line("nonsense"));
+    broken.extra_sections.push(Section::new(line("backend broken"), vec![line("nonsense")]));
+    let mut live = site.live().with_verification(Duration::from_secs(2));
+    let error = live.apply(&broken).await.unwrap_err();
+    let causes: Vec<_> = error.causes().iter().map(ToString::to_string).collect();
+    assert_eq!(causes, ["section global changed", "section \"backend broken\" changed"]);
+    assert_eq!(error.done().unwrap().changes.len(), 2, "{error:?}");
+    assert!(Client::connect(&site.haproxy).await.is_some_and(|client| client.letter == 'b'));
+    live.flush().await.unwrap();
+    assert!(site.file().contains("server b ") && !site.file().contains("nonsense"));
 }
 
 #[tokio::test]
