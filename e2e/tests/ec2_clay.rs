@@ -60,7 +60,9 @@ impl Machine {
     /// Its two lines, without ids.
     fn lines(&self) -> [String; 2] {
         let name = format!("ip-{}.ec2.internal", self.ip.to_string().replace('.', "-"));
-        let line = |port, role| format!("server {name}_{ip}:{port} {ip}:{port}{role} check", ip = self.ip);
+        let line = |port, role| {
+            format!("server {name}_{ip}:{port} {ip}:{port}{role} inter 2s rise 3 fall 2 check", ip = self.ip)
+        };
         [line(PRIMARY, ""), line(BACKUP, " backup")]
     }
 }
@@ -256,8 +258,14 @@ fn text_pasted_from_a_web_page_means_the_same() {
     let found = found();
     let original = parse(CLAY);
     let rendered = original.render(&found);
-    assert!(rendered.contains("server a_10.0.0.1:50001 10.0.0.1:50001 id 1 check"), "{rendered}");
-    assert!(rendered.contains("server a_10.0.0.1:50002 10.0.0.1:50002 id 2 backup check"), "{rendered}");
+    assert!(
+        rendered.contains("server a_10.0.0.1:50001 10.0.0.1:50001 id 1 inter 2s rise 3 fall 2 check"),
+        "{rendered}"
+    );
+    assert!(
+        rendered.contains("server a_10.0.0.1:50002 10.0.0.1:50002 id 2 backup inter 2s rise 3 fall 2 check"),
+        "{rendered}"
+    );
     // Indentation and what stands after colons is outside strings; runs of blanks inside of them stay as they are.
     let no_break = CLAY.lines().map(|line| {
         let text = line.trim_start();
