@@ -246,7 +246,7 @@ impl Reconciler {
         let mut output = Output::new(&config.haproxy.output, config.times);
         output.prepare().await;
         let before = read_back(&config.haproxy.output).await;
-        let mut model = Model::new(&config.services, &config.haproxy, before.as_ref());
+        let mut model = Model::new(&config.services, &config.haproxy, before);
         let keeper = Keeper::start(&config, memory, &mut model, Arc::clone(&sources.views)).await;
         let running = sources.start();
         info!(services = running.views.len(), "started; waiting for the first answers");

@@ -163,7 +163,11 @@ impl Shape {
                     let reason = "another endpoint's server has this name already";
                     rejected.push(Rejection::new(&endpoint.to_string(), reason));
                 }
-                Ok(name) => named.push((name, endpoint)),
+                Ok(name) => {
+                    // One text for a name, whatever becomes of these servers: the one that the ids have is kept.
+                    let known = ids.get_key_value(&name).map(|(known, _)| known.clone());
+                    named.push((known.unwrap_or(name), endpoint));
+                }
                 Err(reason) => rejected.push(Rejection::new(&endpoint.to_string(), &reason)),
             }
         }

@@ -67,14 +67,15 @@ impl Changed {
 
 impl Model {
     /// The state in which nothing has been heard. `before` is what the file held when this program started.
-    pub(crate) fn new(services: &[config::Service], haproxy: &Haproxy, before: Option<&ReadBack>) -> Self {
+    pub(crate) fn new(services: &[config::Service], haproxy: &Haproxy, mut before: Option<ReadBack>) -> Self {
         let mut document = Document::new(haproxy.global.clone(), haproxy.defaults.clone());
         document.extra_sections.clone_from(&haproxy.extra_sections);
         document.shared_frontend.clone_from(&haproxy.shared_frontend);
         let mut states = Vec::with_capacity(services.len());
         for config in services {
-            let backend = config.shape.as_ref().and_then(|shape| before?.backend(&shape.backend_name));
-            let before = backend.map(|backend| backend.servers.clone()).unwrap_or_default();
+            let shape = config.shape.as_ref().zip(before.as_mut());
+            let backend = shape.and_then(|(shape, before)| before.take(&shape.backend_name));
+            let before = backend.map(|backend| backend.servers).unwrap_or_default();
             let mut state = State {
                 ids: before.iter().map(|server| (server.name().clone(), server.id())).collect(),
                 config: config.clone(),

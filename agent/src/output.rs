@@ -1,12 +1,15 @@
 //! Carries the desired state out, and says so.
 
+mod earlier;
+
 use std::{fmt, future::pending, time::Duration};
 
-use haproxy_render::{Document, ReadBack, Renderer};
+use haproxy_render::{Document, Renderer};
 use haproxy_runtime::{Applied, Applier, Behind, Counters, Filed, Live, LiveCounters, Preview, Progress};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
+pub(crate) use self::earlier::read_back;
 use crate::{AgentError, config, model::Changed};
 
 /// How long the end of the program waits for the file to hold what HAProxy runs.
@@ -337,20 +340,6 @@ impl Output {
                 _ => Done::Nothing,
             },
         })
-    }
-}
-
-/// Reads the file that HAProxy runs, as an earlier run of this program wrote it, or somebody else.
-pub(crate) async fn read_back(output: &config::Output) -> Option<ReadBack> {
-    let path = output.file.as_ref()?.path();
-    match tokio::fs::read_to_string(path).await {
-        // Whoever wrote it: what is served now is not to end because this program starts.
-        Ok(text) => Some(ReadBack::parse(&text).unwrap_or_else(|| ReadBack::parse_foreign(&text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => {
-            warn!(path = %path.display(), %error, "reading what HAProxy runs now; beginning with nothing");
-            None
-        }
     }
 }
 

@@ -128,8 +128,7 @@ impl Agent {
         let Self { config, sources, memory, .. } = self;
         let before = read_back(&config.haproxy.output).await;
         let mut output = Output::new(&config.haproxy.output, config.times);
-        let mut model = Model::new(&config.services, &config.haproxy, before.as_ref());
-        drop(before);
+        let mut model = Model::new(&config.services, &config.haproxy, before);
         state::recall(&config, &memory, &mut model).await;
         let running = sources.start();
         let unanswered = silent(&running, config.times.startup_wait).await;

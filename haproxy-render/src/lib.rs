@@ -120,6 +120,6 @@ pub use line::{InvalidLine, Line};
 pub use name::{Cookie, InvalidCookie, InvalidName, Name};
 pub use number::{InvalidServerId, InvalidWeight, ServerId, Weight};
 pub use option::{InvalidOption, OptionPool, OptionProblem, ServerOptions};
-pub use readback::ReadBack;
+pub use readback::{DocumentLines, ReadBack, ReadBackLines};
 pub use render::{HEADER, Renderer, render, render_service};
 pub use server::{Server, ServerBuilder};

@@ -12,7 +12,8 @@
 //! 3. Write the file first, then carry the plan out. A crash in between leaves a file that is right.
 //! 4. A server that goes is put into maintenance by the plan, which takes it out of rotation at once, and is one of
 //!    [`Leaving`] from then on. [`Departure::step`] deletes it when its connections have ended, or ends them.
-//! 5. From time to time, read back what runs ([`Running`]) and let [`Planner::repair`] find what somebody else has changed.
+//! 5. From time to time, read back what runs and find what somebody else has changed: with [`Planner::repair`] from whole answers
+//!    ([`Running`]), or with [`Planner::audit`] while they come.
 //!
 //! Any reply that is not among those that a step expects means that the process is not what it was thought to be: reload.
 //! The file is right already.
@@ -44,8 +45,10 @@
 //!
 //! `server` and `server-template` lines among a backend's own lines are the operator's. Those servers are never touched.
 
+mod audit;
 mod capability;
 mod change;
+mod columns;
 mod leaving;
 mod moves;
 mod options;
@@ -65,6 +68,7 @@ mod transition;
 mod unreadable;
 mod way;
 
+pub use audit::Audit;
 pub use capability::Capabilities;
 pub use change::{Change, What};
 pub use leaving::{Departure, Drain, Leaving, SHUTDOWN_PAUSE};

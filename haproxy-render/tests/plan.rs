@@ -7,9 +7,9 @@ mod model;
 use std::sync::Arc;
 
 use haproxy_render::plan::{
-    Capabilities, Commands, Drain, InitState, Leaving, Plan, Planner, Running, Strangers, Verdict,
+    Capabilities, Commands, Drain, InitState, Leaving, Plan, Planner, Repair, Running, Strangers, Verdict,
 };
-use haproxy_render::{Document, Line, Name, ReadBack, Renderer, directive, render};
+use haproxy_render::{Backend, Document, Line, Name, ReadBack, Renderer, Service, directive, render};
 use model::document::{Shown, document, frame};
 use model::{Haproxy, Version};
 use proptest::collection::vec;
@@ -270,6 +270,7 @@ proptest! {
         let document = &documents[0];
         let haproxy = Haproxy::start(version, &render(document));
         let repair = planner(version).repair(document, &read_back(&haproxy, document, true), &Leaving::default());
+        prop_assert_eq!(&audit(&planner(version), &haproxy, document, &Leaving::default()), &repair);
         prop_assert_eq!(repair.plan, Plan::Nothing);
         prop_assert!(repair.strangers.is_empty() && repair.leaving.is_empty());
     }
@@ -364,6 +365,9 @@ proptest! {
         let strangers = if removes { Strangers::Remove } else { Strangers::Report };
         let planner = planner(version).strangers(strangers);
         let repair = planner.repair(document, &read_back(&haproxy, document, with_stat), &Leaving::default());
+        if with_stat {
+            prop_assert_eq!(&audit(&planner, &haproxy, document, &Leaving::default()), &repair);
+        }
         let count = |haproxy: &Haproxy| {
             haproxy.backends.values().flat_map(|backend| backend.servers.keys()).filter(|name| name.starts_with("stranger")).count()
         };
@@ -407,6 +411,7 @@ proptest! {
         // And who left is forgotten when it is gone.
         delete_some(&mut haproxy, &mut leaving, &mut Luck { bits: vec![false], at: 0 });
         let last = planner.repair(document, &read_back(&haproxy, document, with_stat), &leaving);
+        prop_assert_eq!(audit(&planner, &haproxy, document, &leaving).leaving, last.leaving.clone());
         prop_assert_eq!(last.plan, Plan::Nothing);
         prop_assert!(last.leaving.is_empty());
     }
@@ -421,6 +426,14 @@ proptest! {
         let stat = format!("{}{}", prefix(&stat), lines.join(","));
         drop(Running::parse(&state, Some(&stat), [&web]));
         drop(Running::parse(&model.show_servers_state(), Some(&stat), [&web]));
+        let (planner, leaving) = (planner(Version::V2_6), Leaving::default());
+        let mut document = Document::default();
+        document.services.push(Arc::new(Service::new(web.clone(), Backend::new(web, Vec::new()))));
+        let mut audit = planner.audit(&document, &leaving);
+        let mut all = stat.lines().map(|line| (0, line)).chain(state.lines().map(|line| (1, line)));
+        if all.all(|(question, line)| audit.hear(question, line).is_ok()) {
+            drop(audit.finish());
+        }
         drop(haproxy_render::plan::Process::parse(&lines.join("\n")));
         drop(haproxy_render::plan::Revision::read(&lines.join("")));
         drop(haproxy_render::plan::Version::parse(&lines.join("")));
@@ -432,6 +445,17 @@ fn read_back(haproxy: &Haproxy, document: &Document, with_stat: bool) -> Running
     let stat = with_stat.then(|| haproxy.show_stat());
     Running::parse(&haproxy.show_servers_state(), stat.as_deref(), names)
         .expect("the model answers as HAProxy does")
+}
+
+/// The same look at a process, line by line.
+fn audit(planner: &Planner, haproxy: &Haproxy, document: &Document, leaving: &Leaving) -> Repair {
+    let mut audit = planner.audit(document, leaving);
+    for (question, answer) in [haproxy.show_stat(), haproxy.show_servers_state()].iter().enumerate() {
+        for line in answer.lines() {
+            audit.hear(question, line).expect("the model answers as HAProxy does");
+        }
+    }
+    audit.finish().expect("both answers are whole")
 }
 
 fn meddling() -> impl Strategy<Value = (usize, usize, &'static str)> {

@@ -9,7 +9,7 @@ use super::reason::{Obstacle, Reason};
 use super::setting::Setting;
 use super::transition::Transition;
 use super::way::Hurdle;
-use super::{Change, Departure, Found, Leaving, Planner, Repair, Running, Stranger};
+use super::{Change, Departure, Found, Leaving, Planner, Repair, Running, Stranger, Usage};
 use crate::document::{Backend, Document};
 use crate::name::Name;
 use crate::server::Server;
@@ -36,13 +36,9 @@ impl Planner {
         for service in &document.services {
             let backend = &service.backend;
             let Some(found) = running.backend(&backend.name) else { continue };
-            for departure in leaving.of(&backend.name) {
-                if !found.contains_key(departure.server()) {
-                    still.remove(&backend.name, departure.server());
-                }
-            }
             let setting = Setting::new(&inherited, backend);
             let inspection = Inspection { backend, found, leaving, setting: &setting, planner: self };
+            inspection.forget_gone(&mut still);
             let (transition, others) = inspection.plan();
             strangers.extend(others);
             draft.add(&backend.name, transition);
@@ -52,12 +48,13 @@ impl Planner {
     }
 }
 
-struct Inspection<'a> {
-    backend: &'a Backend,
-    found: &'a BTreeMap<Name, Found>,
-    leaving: &'a Leaving,
-    setting: &'a Setting<'a>,
-    planner: &'a Planner,
+/// One backend, and what the process says of it.
+pub(crate) struct Inspection<'a> {
+    pub(crate) backend: &'a Backend,
+    pub(crate) found: &'a BTreeMap<Name, Found>,
+    pub(crate) leaving: &'a Leaving,
+    pub(crate) setting: &'a Setting<'a>,
+    pub(crate) planner: &'a Planner,
 }
 
 /// What is wrong with a server.
@@ -69,7 +66,15 @@ enum Finding {
 }
 
 impl Inspection<'_> {
-    fn plan(&self) -> (Transition, Vec<Stranger>) {
+    /// Takes those out of `still` that have left and are gone.
+    pub(crate) fn forget_gone(&self, still: &mut Leaving) {
+        let name = &self.backend.name;
+        for departure in self.leaving.of(name).filter(|one| !self.found.contains_key(one.server())) {
+            still.remove(name, departure.server());
+        }
+    }
+
+    pub(crate) fn plan(&self) -> (Transition, Vec<Stranger>) {
         let mut out = Transition::default();
         let mut moves = Moves::default();
         let mut strangers = Vec::new();
@@ -159,7 +164,7 @@ impl Inspection<'_> {
         if found.agent.configured != agent {
             return Ok(Finding::Wrong("agent-check"));
         }
-        if let Some(respect) = found.usage.as_ref().and_then(|_| self.compare_usage(server, found)) {
+        if let Some(respect) = found.usage.as_ref().and_then(|usage| self.setting.compare(server, usage)) {
             return Ok(Finding::Wrong(respect));
         }
         if let Some(ip) = server.address().ip() {
@@ -168,9 +173,7 @@ impl Inspection<'_> {
                 return Ok(Finding::Wrong("address"));
             }
         }
-        if let (Some(limit), Some(usage)) = (maxconn(server), &found.usage) {
-            adjustment.maxconn = (limit != usage.maxconn).then_some(limit);
-        }
+        adjustment.maxconn = found.usage.as_ref().and_then(|usage| limit(server, usage));
         // In maintenance there is nothing to check.
         let in_use = !server.disabled();
         adjustment.health = checked && in_use && !found.check.enabled;
@@ -192,22 +195,6 @@ impl Inspection<'_> {
             return Err(Hurdle::Static);
         }
         Ok(Finding::Told(adjustment))
-    }
-
-    /// What is wrong of that which only a new server can have right.
-    fn compare_usage(&self, server: &Server, found: &Found) -> Option<&'static str> {
-        let usage = found.usage.as_ref()?;
-        if usage.backup != server.backup() {
-            return Some("backup");
-        }
-        // A cookie counts where there are any, and one that HAProxy computed is not ours to compare.
-        let own = server.cookie().is_some() || !(self.setting.dynamic_cookies || has(server, "cookie"));
-        if self.setting.http && own && usage.cookie.as_ref() != server.cookie() {
-            return Some("cookie");
-        }
-        let wanted = (value(server, "rise", RISE)?, value(server, "fall", FALL)?);
-        let differs = usage.rise_and_fall.is_some_and(|found| found != wanted);
-        (is_checked(server) && differs).then_some("rise or fall")
     }
 
     /// A server that the document does not have.
@@ -239,6 +226,35 @@ impl Inspection<'_> {
             strangers.push(Stranger { backend: name.clone(), server: server.clone() });
         }
     }
+}
+
+impl Setting<'_> {
+    /// Whether all is as the document has it that the statistics tell of a server.
+    pub(crate) fn is_usual(&self, server: &Server, usage: &Usage) -> bool {
+        // A server that can't be compared is found to be so where it is looked at, whatever the statistics tell of it.
+        self.complete(server)
+            .map_or(true, |server| self.compare(&server, usage).is_none() && limit(&server, usage).is_none())
+    }
+
+    /// What is wrong of that which only a new server can have right.
+    fn compare(&self, server: &Server, usage: &Usage) -> Option<&'static str> {
+        if usage.backup != server.backup() {
+            return Some("backup");
+        }
+        // A cookie counts where there are any, and one that HAProxy computed is not ours to compare.
+        let own = server.cookie().is_some() || !(self.dynamic_cookies || has(server, "cookie"));
+        if self.http && own && usage.cookie.as_ref() != server.cookie() {
+            return Some("cookie");
+        }
+        let wanted = (value(server, "rise", RISE)?, value(server, "fall", FALL)?);
+        let differs = usage.rise_and_fall.is_some_and(|found| found != wanted);
+        (is_checked(server) && differs).then_some("rise or fall")
+    }
+}
+
+/// How many connections it should have at once, if it may have another number.
+fn limit(server: &Server, usage: &Usage) -> Option<u32> {
+    maxconn(server).filter(|limit| *limit != usage.maxconn)
 }
 
 fn respects(adjustment: &Adjustment) -> Vec<String> {

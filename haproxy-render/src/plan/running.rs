@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use super::{Unreadable, stat};
+use super::{Unreadable, columns::Columns, stat};
 use crate::name::{Cookie, Name};
 use crate::number::{ServerId, Weight, digits};
 
@@ -102,32 +102,22 @@ impl Running {
     ) -> Result<Self, Unreadable> {
         let covered = backends.into_iter().map(|name| (name.as_str(), (name, BTreeMap::new())));
         let mut covered: HashMap<&str, (&Name, BTreeMap<Name, Found>)> = covered.collect();
-        let mut lines = (1..).zip(servers.lines());
-        match lines.next() {
-            Some((_, FORMAT)) => {}
-            first => return Err(Unreadable::new(REPLY, 1, "is not format 1", first.unwrap_or_default().1)),
+        let mut lines = Lines::default();
+        for line in servers.lines() {
+            let Some(row) = lines.read(line)? else { continue };
+            let Some((_, servers)) = covered.get_mut(row.backend()) else { continue };
+            row.add_to(servers)?;
         }
-        let Some((_, header)) = lines.next() else {
-            return Err(Unreadable::new(REPLY, 2, "is missing", ""));
-        };
-        let columns =
-            Columns::find(header).ok_or_else(|| Unreadable::new(REPLY, 2, "lacks a column", header))?;
-        for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-            let fields: Vec<&str> = line.split(' ').collect();
-            let wrong = |problem| Unreadable::new(REPLY, number, problem, line);
-            if fields.len() != columns.count {
-                return Err(wrong("has another number of fields than the header"));
-            }
-            let Some((_, servers)) = covered.get_mut(columns.backend(&fields)) else { continue };
-            let (name, found) = columns.read(&fields).map_err(wrong)?;
-            if servers.insert(name, found).is_some() {
-                return Err(wrong("has a server that was there before"));
-            }
-        }
+        lines.end()?;
         if let Some(stat) = stat {
-            stat::read(stat, &mut covered, |covered, backend, server| {
-                covered.get_mut(backend)?.1.get_mut(server)
-            })?;
+            let mut lines = stat::Lines::default();
+            for line in stat.lines() {
+                let Some(row) = lines.read(line)? else { continue };
+                let servers = covered.get_mut(row.backend()).map(|(_, servers)| servers);
+                let Some(found) = servers.and_then(|servers| servers.get_mut(row.server())) else { continue };
+                found.usage = Some(row.usage()?);
+            }
+            lines.end()?;
         }
         let backends = covered.into_values().map(|(name, servers)| (name.clone(), servers)).collect();
         Ok(Self { backends })
@@ -144,10 +134,20 @@ impl Running {
     }
 }
 
-/// Where the columns are that matter.
-struct Columns {
-    count: usize,
-    at: [usize; NAMES.len()],
+/// The reply, line by line.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// How many there were.
+    number: usize,
+    columns: Option<Columns<{ NAMES.len() }>>,
+}
+
+/// One line of the reply: the fields that matter, in the order of [`NAMES`].
+#[derive(Debug)]
+pub(crate) struct Row<'l> {
+    fields: [&'l str; NAMES.len()],
+    line: &'l str,
+    number: usize,
 }
 
 const NAMES: [&str; 11] = [
@@ -164,23 +164,66 @@ const NAMES: [&str; 11] = [
     "srv_agent_state",
 ];
 
-impl Columns {
-    fn find(header: &str) -> Option<Self> {
-        let names: Vec<&str> = header.strip_prefix("# ")?.split(' ').collect();
-        let mut at = [0; NAMES.len()];
-        for (at, wanted) in at.iter_mut().zip(NAMES) {
-            *at = names.iter().position(|name| *name == wanted)?;
+impl Lines {
+    /// Takes the next line; `None` if it is not about a server.
+    pub(crate) fn read<'l>(&mut self, line: &'l str) -> Result<Option<Row<'l>>, Unreadable> {
+        self.number += 1;
+        let number = self.number;
+        let wrong = |problem| Err(Unreadable::new(REPLY, number, problem, line));
+        let Some(columns) = &self.columns else {
+            if number == 1 {
+                return if line == FORMAT { Ok(None) } else { wrong("is not format 1") };
+            }
+            let names = line.strip_prefix("# ").map(|names| names.split(' '));
+            self.columns = names.and_then(|names| Columns::find(names, NAMES));
+            return if self.columns.is_some() { Ok(None) } else { wrong("lacks a column") };
+        };
+        if line.is_empty() {
+            return Ok(None);
         }
-        Some(Self { count: names.len(), at })
+        let (mut fields, mut count) = ([""; NAMES.len()], 0);
+        for field in line.split(' ') {
+            if let Some(place) = columns.place(count) {
+                fields[place] = field;
+            }
+            count += 1;
+        }
+        if count != columns.count() {
+            return wrong("has another number of fields than the header");
+        }
+        Ok(Some(Row { fields, line, number }))
     }
 
-    fn backend<'a>(&self, fields: &[&'a str]) -> &'a str {
-        fields[self.at[0]]
+    /// The end of the reply.
+    pub(crate) fn end(&self) -> Result<(), Unreadable> {
+        match (&self.columns, self.number) {
+            (Some(_), _) => Ok(()),
+            (None, 0) => Err(Unreadable::new(REPLY, 1, "is not format 1", "")),
+            (None, number) => Err(Unreadable::new(REPLY, number + 1, "is missing", "")),
+        }
+    }
+}
+
+impl<'l> Row<'l> {
+    pub(crate) fn backend(&self) -> &'l str {
+        self.fields[0]
     }
 
-    fn read(&self, fields: &[&str]) -> Result<(Name, Found), &'static str> {
-        let [_, name, id, address, port, weight, initial, operation, admin, check, agent] =
-            self.at.map(|at| fields[at]);
+    pub(crate) fn wrong(&self, problem: &'static str) -> Unreadable {
+        Unreadable::new(REPLY, self.number, problem, self.line)
+    }
+
+    /// Adds the server to those of its backend.
+    pub(crate) fn add_to(&self, servers: &mut BTreeMap<Name, Found>) -> Result<(), Unreadable> {
+        let (name, found) = self.server().map_err(|problem| self.wrong(problem))?;
+        match servers.insert(name, found) {
+            None => Ok(()),
+            Some(_) => Err(self.wrong("has a server that was there before")),
+        }
+    }
+
+    fn server(&self) -> Result<(Name, Found), &'static str> {
+        let [_, name, id, address, port, weight, initial, operation, admin, check, agent] = self.fields;
         let number = |text, problem| digits(text).ok_or(problem);
         let weigh =
             |text| digits(text).and_then(|weight| Weight::new(weight).ok()).ok_or("has a wrong weight");

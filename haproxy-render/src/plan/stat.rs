@@ -1,60 +1,98 @@
 //! The statistics of servers, as comma separated values.
 
+use std::borrow::Cow;
+
 use super::Unreadable;
-use super::running::{Found, Usage};
+use super::columns::Columns;
+use super::running::Usage;
 use crate::name::Cookie;
 use crate::number::digits;
 
 const REPLY: &str = "show stat";
 
-/// The columns that matter, in the order of [`Row`].
+/// The columns that matter.
 const NAMES: [&str; 8] = ["pxname", "svname", "scur", "slim", "bck", "check_rise", "check_fall", "cookie"];
 
-/// Fills in [`Found::usage`] of each server that `find` finds in `servers` by the names of backend and server.
-pub(crate) fn read<T>(
-    reply: &str,
-    servers: &mut T,
-    find: impl for<'t> Fn(&'t mut T, &str, &str) -> Option<&'t mut Found>,
-) -> Result<(), Unreadable> {
-    let mut lines = (1..).zip(reply.lines());
-    let header = lines.next().map_or("", |(_, line)| line);
-    let columns = columns(header).ok_or_else(|| Unreadable::new(REPLY, 1, "lacks a column", header))?;
-    for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-        let row = row(line, columns).ok_or_else(|| Unreadable::new(REPLY, number, "lacks a field", line))?;
-        let [backend, server, ..] = &row;
-        let Some(found) = find(servers, backend, server) else { continue };
-        found.usage = Some(usage(&row).map_err(|problem| Unreadable::new(REPLY, number, problem, line))?);
-    }
-    Ok(())
+/// The reply, line by line.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// How many there were.
+    number: usize,
+    columns: Option<Columns<{ NAMES.len() }>>,
 }
 
-fn columns(header: &str) -> Option<[usize; NAMES.len()]> {
-    let names: Vec<&str> = header.strip_prefix("# ")?.split(',').collect();
-    let mut at = [0; NAMES.len()];
-    for (at, wanted) in at.iter_mut().zip(NAMES) {
-        *at = names.iter().position(|name| *name == wanted)?;
-    }
-    Some(at)
+/// One line of the reply: the fields that matter, in the order of [`NAMES`].
+#[derive(Debug)]
+pub(crate) struct Row<'l> {
+    fields: Fields<'l>,
+    line: &'l str,
+    number: usize,
 }
 
-type Row = [String; NAMES.len()];
+type Fields<'l> = [Cow<'l, str>; NAMES.len()];
+
+impl Lines {
+    /// Takes the next line; `None` if it is not about a server.
+    pub(crate) fn read<'l>(&mut self, line: &'l str) -> Result<Option<Row<'l>>, Unreadable> {
+        self.number += 1;
+        let number = self.number;
+        let wrong = |problem| Unreadable::new(REPLY, number, problem, line);
+        let Some(columns) = &self.columns else {
+            let names = line.strip_prefix("# ").map(|names| names.split(','));
+            self.columns = names.and_then(|names| Columns::find(names, NAMES));
+            return if self.columns.is_some() { Ok(None) } else { Err(wrong("lacks a column")) };
+        };
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let fields = fields(line, columns).ok_or_else(|| wrong("lacks a field"))?;
+        Ok(Some(Row { fields, line, number }))
+    }
+
+    /// The end of the reply.
+    pub(crate) fn end(&self) -> Result<(), Unreadable> {
+        if self.columns.is_some() {
+            return Ok(());
+        }
+        Err(Unreadable::new(REPLY, 1, "lacks a column", ""))
+    }
+}
+
+impl Row<'_> {
+    pub(crate) fn backend(&self) -> &str {
+        &self.fields[0]
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        &self.fields[1]
+    }
+
+    pub(crate) fn usage(&self) -> Result<Usage, Unreadable> {
+        usage(&self.fields).map_err(|problem| self.wrong(problem))
+    }
+
+    pub(crate) fn wrong(&self, problem: &'static str) -> Unreadable {
+        Unreadable::new(REPLY, self.number, problem, self.line)
+    }
+}
 
 /// The fields of a line that matter; `None` if it has too few.
-fn row(line: &str, columns: [usize; NAMES.len()]) -> Option<Row> {
-    let mut row = Row::default();
+fn fields<'l>(line: &'l str, columns: &Columns<{ NAMES.len() }>) -> Option<Fields<'l>> {
+    let mut fields = Fields::default();
     let mut left = NAMES.len();
     let mut rest = Some(line);
     let mut at = 0;
     while let Some(text) = rest.filter(|_| left > 0) {
         let (field, after) = field(text)?;
-        if let Some(place) = columns.iter().position(|column| *column == at) {
-            row[place] = field.replace("\"\"", "\"");
+        if let Some(place) = columns.place(at) {
+            fields[place] =
+                if field.contains("\"\"") { field.replace("\"\"", "\"").into() } else { field.into() };
             left -= 1;
         }
         rest = after;
         at += 1;
     }
-    (left == 0).then_some(row)
+    (left == 0).then_some(fields)
 }
 
 /// The first field, without the quotes around it, and what follows its comma.
@@ -77,8 +115,8 @@ fn field(text: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-fn usage(row: &Row) -> Result<Usage, &'static str> {
-    let [_, _, sessions, maxconn, backup, rise, fall, cookie] = row;
+fn usage(fields: &Fields<'_>) -> Result<Usage, &'static str> {
+    let [_, _, sessions, maxconn, backup, rise, fall, cookie] = fields;
     let or_none = |text: &str, problem| match text {
         "" => Ok(None),
         _ => digits(text).map(Some).ok_or(problem),
@@ -120,7 +158,9 @@ mod tests {
     fn what_is_not_understood_is_named() {
         let header = "# pxname,svname,scur,slim,bck,check_rise,check_fall,cookie,";
         let problem = |text: &str| {
-            read(text, &mut (), |(), _, _| None).map_err(|error| (error.line(), error.to_string()))
+            let mut lines = Lines::default();
+            let rows = text.lines().try_for_each(|line| lines.read(line).map(drop));
+            rows.and_then(|()| lines.end()).map_err(|error| (error.line(), error.to_string()))
         };
         assert_eq!(problem(&format!("{header}\nweb,a,0,0,0,,,,\n\n")), Ok(()));
         for (text, line) in [("", 1), ("pxname,svname", 1), ("# pxname,svname,scur", 1)] {
@@ -131,12 +171,12 @@ mod tests {
 
     #[test]
     fn a_number_is_a_number() {
-        let mut row = Row::default();
-        assert_eq!(usage(&row), Ok(Usage::default()));
+        let mut fields = Fields::default();
+        assert_eq!(usage(&fields), Ok(Usage::default()));
         for at in 2..7 {
-            row[at] = "x".to_owned();
-            assert!(usage(&row).is_err(), "{at}");
-            row[at].clear();
+            fields[at] = "x".into();
+            assert!(usage(&fields).is_err(), "{at}");
+            fields[at] = "".into();
         }
     }
 }

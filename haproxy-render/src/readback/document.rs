@@ -1,8 +1,9 @@
 //! The document that a file of ours was made from.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{ReadBack, section};
+use super::{ReadBack, ReadBackLines, section};
 use crate::directive::BALANCE;
 use crate::document::{Backend, Document, Service};
 use crate::line::Line;
@@ -20,39 +21,102 @@ impl ReadBack {
     /// from it but in backends of the same content are the same [`Arc`]. Reads and renders everything: once, or twice if more than
     /// backends differ.
     pub fn document(text: &str, wanted: &Document) -> Option<Document> {
-        let read = Self::parse(text)?;
-        let near = Self::near(text, &read, wanted);
-        near.or_else(|| section::document(text, &read, wanted).filter(|document| is_text_of(text, document)))
+        let near = || {
+            let mut lines = DocumentLines::new(wanted);
+            let ours = text.split_inclusive('\n').all(|line| lines.take(line));
+            lines.finish().filter(|document| ours && is_text_of(text, document))
+        };
+        let other = || section::document(text, &Self::parse(text)?, wanted);
+        near().or_else(|| other().filter(|document| is_text_of(text, document)))
+    }
+}
+
+/// Finds the document that [`ReadBack::document`] finds, line by line, if that differs from what is wanted only in what its backends
+/// hold (servers, lines), in its revision, and in services that it lacks. Of a file that holds nearly what is wanted, nearly nothing is
+/// kept: what is the same is shared with that.
+///
+/// What it finds is a guess that the caller has to check: only if it renders to the text of the file, the file was made from it.
+#[derive(Debug)]
+pub struct DocumentLines<'a> {
+    wanted: &'a Document,
+    lines: ReadBackLines,
+    /// The place of its service in what is wanted, for each backend.
+    places: HashMap<&'a str, usize>,
+    /// The services that the file has.
+    services: Vec<Option<Arc<Service>>>,
+    revision: Option<Revision>,
+    /// How many lines there were, and whether more of the first section may come.
+    number: usize,
+    global: bool,
+}
+
+impl<'a> DocumentLines<'a> {
+    /// Of a file that may hold something like `wanted`.
+    pub fn new(wanted: &'a Document) -> Self {
+        let backends = wanted.services.iter().map(|service| service.backend.name.as_str());
+        Self {
+            wanted,
+            lines: ReadBackLines::default(),
+            places: backends.zip(0..).collect(),
+            services: vec![None; wanted.services.len()],
+            revision: None,
+            number: 0,
+            global: true,
+        }
     }
 
-    /// A document that differs from `wanted` only in what its backends hold (servers, lines), in its revision, and in services
-    /// that `wanted` has besides.
-    fn near(text: &str, read: &Self, wanted: &Document) -> Option<Document> {
-        let mut document = wanted.clone();
-        let mut global = text.lines().skip(2).take_while(|line| !line.is_empty());
-        document.revision = global.find_map(|line| Revision::from_directive(line.strip_prefix('\t')?));
-        document.services.retain(|service| read.backend(&service.backend.name).is_some());
-        for service in &mut document.services {
-            let Some(was) = read.backend(&service.backend.name) else { continue };
-            let wanted = service.backend.lines.as_slice();
-            let lines = same_lines(was, wanted);
-            if !(lines && was.servers == service.backend.servers) {
-                let mut before = Service::clone(service);
-                before.backend.servers.clone_from(&was.servers);
-                if !lines {
-                    // An earlier version stated no algorithm.
-                    before.backend.lines = match wanted.split_first() {
-                        Some((first, rest)) if first.as_str() == BALANCE && same_lines(was, rest) => {
-                            rest.to_vec()
-                        }
-                        _ => was.lines.clone(),
-                    };
-                }
-                *service = Arc::new(before);
-            }
+    /// As [`ReadBackLines::take`].
+    pub fn take(&mut self, line: &str) -> bool {
+        self.number += 1;
+        // It begins after the title of the file and a blank line.
+        if self.number > 2 && self.global {
+            let line = line.trim_end_matches('\n');
+            self.global = !line.is_empty();
+            let found = line.strip_prefix('\t').and_then(Revision::from_directive);
+            self.revision = self.revision.or(found);
         }
-        is_text_of(text, &document).then_some(document)
+        let ours = self.lines.take(line);
+        self.settle();
+        ours
     }
+
+    /// The document, if the file was one of ours.
+    pub fn finish(mut self) -> Option<Document> {
+        self.lines.read.finish(self.lines.current.take());
+        self.settle();
+        let mut document = self.wanted.clone();
+        document.revision = self.revision;
+        document.services = self.services.into_iter().flatten().collect();
+        self.lines.begun.then_some(document)
+    }
+
+    /// Keeps of the backends that are complete what is not wanted.
+    fn settle(&mut self) {
+        while let Some((name, was)) = self.lines.read.backends.pop_first() {
+            let Some(&place) = self.places.get(name.as_str()) else { continue };
+            // Of two sections of one name the first is as good a guess.
+            self.services[place].get_or_insert_with(|| before(&self.wanted.services[place], was));
+        }
+    }
+}
+
+/// The service with the backend that the file has.
+fn before(service: &Arc<Service>, was: Backend) -> Arc<Service> {
+    let wanted = service.backend.lines.as_slice();
+    let lines = same_lines(&was, wanted);
+    if lines && was.servers == service.backend.servers {
+        return Arc::clone(service);
+    }
+    let mut before = Service::clone(service);
+    if !lines {
+        // An earlier version stated no algorithm.
+        before.backend.lines = match wanted.split_first() {
+            Some((first, rest)) if first.as_str() == BALANCE && same_lines(&was, rest) => rest.to_vec(),
+            _ => was.lines,
+        };
+    }
+    before.backend.servers = was.servers;
+    Arc::new(before)
 }
 
 /// Whether the lines are the same in the file.

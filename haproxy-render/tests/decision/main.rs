@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // what is unwrapped is constant
 
+mod audit;
 mod come;
 mod reload;
 mod repair;

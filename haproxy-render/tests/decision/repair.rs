@@ -2,7 +2,7 @@
 
 use crate::*;
 
-const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight \
+pub(crate) const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight \
     srv_check_state srv_agent_state srv_port\n";
 
 /// What has to be done about `web` with server `a`, when the process says this of it.
@@ -10,7 +10,11 @@ fn repair(planner: &Planner, server: &str, rows: &[&str], stat: &[&str]) -> hapr
     let state = format!("{HEADER}{}\n", rows.join("\n"));
     let stat = format!("# pxname,svname,scur,slim,bck,check_rise,check_fall,cookie\n{}\n", stat.join("\n"));
     let running = Running::parse(&state, Some(&stat), [&name("web")]).unwrap();
-    planner.repair(&document(&["mode http", B, server]), &running, &Leaving::default())
+    let (document, leaving) = (document(&["mode http", B, server]), Leaving::default());
+    let repair = planner.repair(&document, &running, &leaving);
+    // Line by line it is the same.
+    assert_eq!(audit::audit(planner, &document, &leaving, &stat, &state), Ok(repair.clone()));
+    repair
 }
 
 const B_RUNS: &str = "3 web 2 b 10.0.0.2 2 0 1 1 0 0 80";

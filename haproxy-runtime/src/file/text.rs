@@ -36,6 +36,26 @@ impl Text {
         self.bytes == 0
     }
 
+    /// Hands each line to `take`, with its line feed, until that returns false; the last may have none.
+    pub(crate) fn lines(&self, mut take: impl FnMut(&[u8]) -> bool) {
+        // Of a line that goes on in the next piece, what there is so far.
+        let mut begun: Vec<u8> = Vec::new();
+        for line in self.pieces().flat_map(|piece| piece.split_inclusive(|byte| *byte == b'\n')) {
+            let goes_on = if line.ends_with(b"\n") && begun.is_empty() {
+                take(line)
+            } else {
+                begun.extend_from_slice(line);
+                !line.ends_with(b"\n") || take(&std::mem::take(&mut begun))
+            };
+            if !goes_on {
+                return;
+            }
+        }
+        if !begun.is_empty() {
+            take(&begun);
+        }
+    }
+
     /// The bytes, piece by piece.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.pieces.iter().map(AsRef::as_ref)
@@ -147,5 +167,27 @@ mod tests {
         }
         assert_eq!(text(&[""]), Text::default());
         assert!(Text::default().is_empty() && !whole.is_empty());
+    }
+    #[test]
+    fn lines_are_whole_wherever_pieces_end() {
+        let lines = |text: &Text| {
+            let mut lines = Vec::new();
+            text.lines(|line| {
+                lines.push(String::from_utf8(line.to_vec()).unwrap());
+                true
+            });
+            lines
+        };
+        for pieces in [&["a\n\nbc\nd"][..], &["a", "\n", "\nb", "c", "\nd"], &["a\n\n", "bc\n", "d"]] {
+            assert_eq!(lines(&text(pieces)), ["a\n", "\n", "bc\n", "d"], "{pieces:?}");
+        }
+        assert_eq!(lines(&text(&["a\n", "b\n"])), ["a\n", "b\n"]);
+        assert_eq!(lines(&Text::default()), [""; 0]);
+        let mut count = 0;
+        text(&["a\nb", "\nc\n"]).lines(|_| {
+            count += 1;
+            count < 2
+        });
+        assert_eq!(count, 2);
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
-    Document, ReadBack,
+    Document, DocumentLines, ReadBack,
     plan::{Capabilities, Leaving, Planner, Query, Version},
 };
 use tokio::time::{Instant, sleep};
@@ -157,13 +157,25 @@ impl Live {
         if file.holds(same).await.unwrap_or(false) {
             return Some(Arc::clone(wanted));
         }
-        match file.read().await {
-            Ok(text) => ReadBack::document(std::str::from_utf8(&text?).ok()?, wanted).map(Arc::new),
+        let text = match file.text().await {
+            Ok(text) => text?,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "reading what HAProxy should run");
-                None
+                return None;
             }
+        };
+        let (mut lines, mut ours) = (DocumentLines::new(wanted), true);
+        text.lines(|line| {
+            ours = std::str::from_utf8(line).is_ok_and(|line| lines.take(line));
+            ours
+        });
+        let document = lines.finish().filter(|_| ours)?;
+        if self.text(&document) == text {
+            return Some(Arc::new(document));
         }
+        // Sections are others. That takes a reload, next to which the whole text is little.
+        let whole = text.pieces().collect::<Vec<_>>().concat();
+        ReadBack::document(std::str::from_utf8(&whole).ok()?, wanted).map(Arc::new)
     }
 
     async fn is_reload_pending(&mut self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use haproxy_render::plan::{Plan, Query, Repair, Running};
+use haproxy_render::plan::{Audit, Plan, Repair};
 use tokio::time::{Instant, sleep};
 
 use super::{Cause, Deed, Live, acquaintance::Known};
@@ -124,26 +124,22 @@ impl Live {
 
     /// What is to be put right in the process that `known` is about.
     async fn inspect(&self, known: &Known) -> Result<Repair, Cause> {
-        let questions = [Query::Servers(None), Query::Stat];
-        let questions = questions.map(|query| CommandLine::parse(&query.to_string()));
-        let [Ok(servers), Ok(stat)] = questions else { return Err(Cause::Interrupted) };
-        let questions = [servers, stat];
-        let mut replies = [String::new(), String::new()];
-        let process = known.socket.read(&questions, |index, line| {
-            if let Some(reply) = replies.get_mut(index) {
-                reply.push_str(line);
-                reply.push('\n');
+        let questions: Result<Vec<_>, _> =
+            Audit::QUESTIONS.iter().map(|query| CommandLine::parse(&query.to_string())).collect();
+        let Ok(questions) = questions else { return Err(Cause::Interrupted) };
+        // The answers are as long as all servers together: they are taken in as they come, and never kept.
+        let mut audit = known.planner.audit(&known.document, &known.leaving);
+        let mut heard = Ok(());
+        let process = known.socket.read(&questions, |question, line| {
+            if heard.is_ok() {
+                heard = audit.hear(question, line);
             }
         });
         let process = process.await.map_err(|error| Cause::unreachable(&error))?;
         if process.identity != known.identity {
             return Err(Cause::Restless);
         }
-        let ours = known.document.services.iter().map(|service| &service.backend.name);
-        let [servers, stat] = &replies;
-        let running = Running::parse(servers, Some(stat), ours);
-        let running = running.map_err(|error| Cause::Unreachable(error.to_string()))?;
-        Ok(known.planner.repair(&known.document, &running, &known.leaving))
+        heard.and_then(|()| audit.finish()).map_err(|error| Cause::Unreachable(error.to_string()))
     }
 }
 

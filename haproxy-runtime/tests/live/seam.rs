@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use haproxy_render::{Document, render};
+use haproxy_render::{Backend, Document, Service, render};
 use haproxy_runtime::{
     Cause, Command, ConfigFile, Limits, Live, Pace, Progress, Reload, Sockets, Staging, Verification,
 };
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     fake::{Does, Fake, Says},
-    site::{changed, document, server},
+    site::{changed, document, line, name, server},
 };
 
 const SERVERS: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight \
@@ -167,4 +167,99 @@ async fn what_is_planned_is_what_the_socket_hears() {
     changed(&mut live, &wanted).await;
     assert_eq!(told(before), preview.commands);
     assert_eq!(preview.commands.len(), 5);
+}
+
+/// Backends of a server each, in this order.
+fn backends(names: &[String]) -> Document {
+    let mut wanted = document(vec![]);
+    wanted.services = names
+        .iter()
+        .map(|called| {
+            let mut backend = Backend::new(name(called), vec![line("balance roundrobin")]);
+            backend.servers = vec![server("a", 1, 1, "")];
+            Arc::new(Service::new(name(called), backend))
+        })
+        .collect();
+    wanted
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_any_of_many_backends_is_put_right_together_after_one_look() {
+    let names: Vec<String> = (0..300).map(|number| format!("backend-{number}")).collect();
+    // HAProxy's order is its own, and others have backends, too.
+    let order: Vec<String> = names.iter().rev().cloned().chain(["other".to_owned()]).collect();
+    let wrong = Arc::new(Mutex::new(Vec::<String>::new()));
+    let fake = Fake::process(&Says::new(7), {
+        let wrong = Arc::clone(&wrong);
+        move |command| {
+            let mut wrong = wrong.lock().unwrap();
+            Does::Says(match command {
+                "show servers state" => order.iter().fold(SERVERS.to_owned(), |text, backend| {
+                    let weight = if wrong.contains(backend) { 9 } else { 1 };
+                    text + &format!(
+                        "3 {backend} 1 a 127.0.0.1 2 0 {weight} 1 5 1 0 2 0 0 0 1 - 1 - 0 0 - - 0\n"
+                    )
+                }),
+                "show stat -1 4 -1" => order
+                    .iter()
+                    .fold(STAT.to_owned(), |text, backend| text + &format!("{backend},a,0,,1,0,,2,,,\n")),
+                told => {
+                    wrong.retain(|backend| told != format!("set server {backend}/a weight 1"));
+                    String::new()
+                }
+            })
+        }
+    });
+    let wanted = backends(&names);
+    let place = Place::new(&wanted);
+    let mut live = place.live(&[&fake]);
+    changed(&mut live, &wanted).await;
+    assert_eq!(live.reconcile().await, None);
+
+    *wrong.lock().unwrap() = [0, 1, 150, 299].map(|number| names[number].clone()).into();
+    let before = fake.changes().len();
+    let deed = live.reconcile().await.unwrap();
+    assert_eq!((deed.repaired.len(), deed.commands, place.reloads()), (4, 4, 0));
+    assert!(wrong.lock().unwrap().is_empty());
+    // It is looked at twice, in case it is a change that is under way; then told, and looked at again.
+    let look = ["show stat -1 4 -1".to_owned(), "show servers state".to_owned()];
+    let told = [0, 1, 150, 299].map(|number| format!("set server backend-{number}/a weight 1"));
+    let heard: Vec<String> = fake.changes().split_off(before);
+    let heard: Vec<&String> =
+        heard.iter().filter(|line| !line.contains("synapse_rev") && !line.contains("experimental")).collect();
+    let expected: Vec<String> = [&look[..], &look, &told, &look].concat();
+    assert_eq!(heard, expected.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_was_seen_of_a_process_that_is_ending_or_another_is_not_acted_on() {
+    let says = Says::new(7);
+    let ends = Arc::new(Mutex::new(false));
+    let fake = Fake::process(&says, {
+        let (says, ends) = (Arc::clone(&says), Arc::clone(&ends));
+        move |command| {
+            // In the middle of a look: it has not said so before.
+            if command == "show servers state" && *ends.lock().unwrap() {
+                says.lock().unwrap().stopping = true;
+            }
+            let weight = if *ends.lock().unwrap() { 9 } else { 1 };
+            Does::Says(match command {
+                "show servers state" => {
+                    format!("{SERVERS}3 web 1 a 127.0.0.1 2 0 {weight} 1 5 1 0 2 0 0 0 1 - 1 - 0 0 - - 0\n")
+                }
+                "show stat -1 4 -1" => format!("{STAT}web,a,0,,1,0,,2,,,\n"),
+                _ => String::new(),
+            })
+        }
+    });
+    let wanted = document(vec![server("a", 1, 1, "")]);
+    let place = Place::new(&wanted);
+    let mut live = place.live(&[&fake]);
+    changed(&mut live, &wanted).await;
+    let before = fake.changes().len();
+    *ends.lock().unwrap() = true;
+    assert_eq!(live.reconcile().await, None);
+    let told: Vec<String> = fake.changes().split_off(before);
+    assert!(told.iter().all(|line| line.starts_with("show ")), "{told:?}");
+    assert_eq!(live.counters().repairs, 0);
 }
