@@ -5,7 +5,9 @@ mod earlier;
 use std::{fmt, future::pending, time::Duration};
 
 use haproxy_render::{Document, Renderer};
-use haproxy_runtime::{Applied, Applier, Behind, Counters, Filed, Live, LiveCounters, Preview, Progress};
+use haproxy_runtime::{
+    Applied, Applier, Behind, Counters, Filed, Live, LiveCounters, Pace, Preview, Progress,
+};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -23,6 +25,8 @@ pub(crate) struct Output {
     way: Way,
     /// When an unfinished apply is to be tried again.
     retry_at: Option<Instant>,
+    /// How many applies in a row have failed.
+    failures: u32,
     /// The services that changed since the last apply that went through.
     changes: Vec<Changed>,
     /// How long commands may wait for more, so that a burst of news is not a burst of commands.
@@ -114,7 +118,7 @@ impl Output {
                 Way::Reloads { applier: Box::new(applier), renderer: Renderer::default() }
             }
         };
-        Self { way, retry_at: None, changes: Vec::new(), settle: times.settle, pause: None }
+        Self { way, retry_at: None, failures: 0, changes: Vec::new(), settle: times.settle, pause: None }
     }
 
     /// Makes ready to write: early, so that whoever watches the directory has seen it before the first write.
@@ -304,8 +308,10 @@ impl Output {
                     Way::Reloads { applier, .. } => applier.ready_at(now),
                     Way::Commands(live) => live.ready_at(now),
                 };
-                self.retry_at = Some(ready_at.unwrap_or(now));
-                let retry_in = ready_at.map(|at| at.saturating_duration_since(now));
+                let retry_at = retry_at(ready_at, self.failures, now);
+                self.failures = self.failures.saturating_add(1);
+                self.retry_at = Some(retry_at);
+                let retry_in = retry_at.saturating_duration_since(now);
                 let (cause, done) = match &error {
                     AgentError::Live(error) => (chain(error), error.done().map(ToString::to_string)),
                     AgentError::Apply(error) => (chain(error), None),
@@ -316,7 +322,7 @@ impl Output {
                 return Err(error);
             }
         }
-        self.retry_at = None;
+        (self.retry_at, self.failures) = (None, 0);
         self.changes.clear();
         status.applied = Some(Instant::now());
         status.error = None;
@@ -341,6 +347,12 @@ impl Output {
             },
         })
     }
+}
+
+/// When to try again after `failures` in a row before this one: when the pace permits it; where that says nothing, ever later.
+fn retry_at(ready_at: Option<Instant>, failures: u32, now: Instant) -> Instant {
+    let pause = Pace::MIN_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(Pace::MAX_PAUSE);
+    ready_at.unwrap_or(now + pause).max(now + Pace::MIN_PAUSE)
 }
 
 /// An error and its causes, in one line.
@@ -384,5 +396,17 @@ mod tests {
         let many: Vec<_> = "abcdefgh".chars().map(|name| changed(&name.to_string())).collect();
         assert!(Summary(&many).to_string().ends_with("e +1 -2 ~0 and 3 more"));
         assert_eq!(Summary(&[]).to_string(), "no servers");
+    }
+
+    #[test]
+    fn what_fails_is_never_tried_again_at_once() {
+        let now = Instant::now();
+        let least = now + Pace::MIN_PAUSE;
+        assert_eq!(retry_at(None, 0, now), least);
+        assert_eq!(retry_at(Some(now), 9, now), least);
+        assert_eq!(retry_at(None, 3, now), now + Pace::MIN_PAUSE * 8);
+        assert_eq!(retry_at(None, u32::MAX, now), now + Pace::MAX_PAUSE);
+        let later = now + Pace::MAX_PAUSE * 2;
+        assert_eq!(retry_at(Some(later), 0, now), later);
     }
 }

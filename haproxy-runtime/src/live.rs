@@ -50,7 +50,7 @@ const ROUNDS: usize = 3;
 ///
 /// | difference, or event | what is done |
 /// |---|---|
-/// | none | nothing; a file that somebody has edited is written anew, unless a write is on its way |
+/// | none | nothing; a file that somebody has edited or deleted is written anew, as after commands |
 /// | servers only | the commands are sent and the new revision stamped, at any pace; then the file follows |
 /// | anything else | when it [has settled](Self::with_settle), the file is checked and written, HAProxy reloaded, at the [`Pace`]; what can be done by commands does not wait |
 /// | a command is refused, or its outcome is not known | one look at what runs, one repair; if that does not end well, a reload |

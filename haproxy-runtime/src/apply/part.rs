@@ -82,6 +82,11 @@ impl Applier {
     /// Counts the reload that seemed to succeed as one more failure of `text`, after `failures` in a row.
     pub(crate) fn failed_after_all(&mut self, text: &Text, failures: u32) {
         self.counters.reload_failures += 1;
+        self.failed(text, failures);
+    }
+
+    /// Has `text` wait as after one more failure than `failures` in a row, whatever it was that failed.
+    pub(crate) fn failed(&mut self, text: &Text, failures: u32) {
         self.failed = Some(text.clone());
         let failures = failures.saturating_add(1);
         self.last = Some(Attempt { ended: Instant::now(), failures, draw: fastrand::f64() });

@@ -128,10 +128,11 @@ impl Live {
         deed: &mut Deed,
     ) -> Result<Carried, LiveError> {
         let (says, new) = (known.document.revision, known.document.revision != wanted.revision);
-        // What is on its way to the file takes an edit of somebody else along. A process without a revision is no reason to hurry,
-        // and one that had it before its file could not be told from a stranger.
-        if says.is_none() || !(new || self.filing.is_behind()) {
+        // A process that has the revision before its file could not be told from a stranger.
+        if says.is_none() {
             known = self.write(known, wanted, deed).await?;
+        } else if !new {
+            self.make_sure_of_file(wanted).await;
         }
         known.document = Arc::clone(wanted);
         if new {
@@ -155,6 +156,22 @@ impl Live {
         Ok(Carried::Out)
     }
 
+    /// Has the file hold what HAProxy runs, should somebody else have changed it, or an earlier run of this program not have got that
+    /// far. What is on its way there takes that along.
+    async fn make_sure_of_file(&mut self, runs: &Arc<Document>) {
+        if self.filing.is_behind() {
+            return;
+        }
+        let text = self.text(runs);
+        if !self.holds(&text).await {
+            tracing::warn!(
+                "HAProxy's file is not what it should be, by somebody else's doing; writing it anew"
+            );
+            self.filing.forget();
+            self.follow_with_file(runs);
+        }
+    }
+
     /// Has the file hold `wanted` before anything else is done.
     async fn write(
         &mut self,
@@ -164,6 +181,7 @@ impl Live {
     ) -> Result<Known, LiveError> {
         self.stop_writing().await;
         let text = self.text(wanted);
+        let failures = self.applier.failures(&text);
         match self.applier.write_alone(&text).await {
             Ok(written) => {
                 deed.written = written.or(deed.written.take());
@@ -171,6 +189,7 @@ impl Live {
                 Ok(known)
             }
             Err(error) => {
+                self.applier.failed(&text, failures);
                 self.known = Some(known);
                 Err(LiveError::new(error.into(), Vec::new()))
             }

@@ -276,7 +276,7 @@ impl Live {
         }
     }
 
-    async fn holds(&self, text: &Text) -> bool {
+    pub(super) async fn holds(&self, text: &Text) -> bool {
         match self.applier.file() {
             // An error shows again at the write.
             Some(file) => file.holds(text.clone()).await.unwrap_or(false),

@@ -14,6 +14,7 @@ mod fault;
 #[allow(dead_code, reason = "shared with other tests, each of which needs some of it")]
 #[path = "../socket/haproxy.rs"]
 mod haproxy;
+mod hopeless;
 mod many;
 mod master;
 mod parity;
