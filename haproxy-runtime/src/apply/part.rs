@@ -13,6 +13,11 @@ impl Applier {
         self.file.as_ref()
     }
 
+    /// Whether candidates are checked.
+    pub(crate) fn checks(&self) -> bool {
+        self.check.is_some()
+    }
+
     /// When `text` may be reloaded; `None`: at once.
     pub(crate) fn until(&self, text: &Text, now: Instant) -> Option<Instant> {
         let last = self.last.map(|last| Attempt { failures: self.failures_of(text), ..last });

@@ -30,7 +30,8 @@ pub enum LiveFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Restored {
-    /// It was not touched, or holds what HAProxy could not be reloaded with.
+    /// It was not touched, or holds what HAProxy could not be reloaded with: because it could not be put back, or is what a HAProxy that
+    /// is not there yet is to start with.
     No,
     /// It holds again what HAProxy still runs.
     Running,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
-    Document,
+    Backend, Document, ReadBack, Service,
     plan::{Leaving, Meanwhile},
 };
 use tokio::time::Instant;
@@ -107,7 +107,13 @@ impl Live {
         if touched {
             // The text that HAProxy could not be reloaded with, unless it is put back.
             self.filing.forget();
-            error.restored = self.put_back(good.filter(|good| *good != text), known, strictly).await;
+            let good = good.filter(|good| *good != text);
+            if !strictly && self.is_fit_to_start_with(good.as_ref(), wanted) && self.is_nobody_there().await {
+                // Whoever starts HAProxy has it run what is wanted. The reload stays due.
+                self.filing.holds(wanted);
+            } else {
+                error.restored = self.put_back(good, known, strictly).await;
+            }
         } else {
             self.go_on(known);
         }
@@ -219,6 +225,22 @@ impl Live {
         }
     }
 
+    /// Whether HAProxy starts with `wanted`, as far as anybody can tell who has never seen it do so: the check has accepted it, or it
+    /// differs from what was good in servers alone, which are made of nothing but what is known to be harmless.
+    fn is_fit_to_start_with(&self, good: Option<&Text>, wanted: &Document) -> bool {
+        let differs_in_servers_alone = |good: &Text| {
+            let bytes = good.pieces().collect::<Vec<_>>().concat();
+            let good = std::str::from_utf8(&bytes).ok().and_then(|text| ReadBack::document(text, wanted));
+            good.is_some_and(|good| bare(good) == bare(wanted.clone()))
+        };
+        self.applier.checks() || good.is_some_and(differs_in_servers_alone)
+    }
+
+    /// Whether there is no HAProxy to be asked. One that answers something else than is hoped for is there.
+    async fn is_nobody_there(&mut self) -> bool {
+        matches!(self.meet().await, Err(Cause::Unreachable(_)))
+    }
+
     /// Puts back what HAProxy ran before a reload that failed.
     async fn put_back(&mut self, good: Option<Text>, known: Option<Known>, answered: bool) -> Restored {
         let Some(good) = good else { return Restored::No };
@@ -283,6 +305,19 @@ impl Live {
             None => false,
         }
     }
+}
+
+/// Without its servers, and the revision that they are part of.
+fn bare(mut document: Document) -> Document {
+    document.revision = None;
+    for service in &mut document.services {
+        let Service { name, frontend, backend, shared_frontend, .. } = &**service;
+        let mut bare = Service::new(name.clone(), Backend::new(backend.name.clone(), backend.lines.clone()));
+        bare.frontend.clone_from(frontend);
+        bare.shared_frontend.clone_from(shared_frontend);
+        *service = Arc::new(bare);
+    }
+    document
 }
 
 impl LiveError {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use haproxy_runtime::{Pace, Progress};
-use tokio::time::Instant;
+use haproxy_render::{Document, Section};
+use haproxy_runtime::{Check, Command, Live, Pace, Progress, Reload, Restored};
+use tokio::time::{Instant, sleep_until};
 
-use crate::site::{By, Site, changed, document, server};
+use crate::site::{By, Site, changed, document, line, server};
 
 /// Where a candidate is to lie there is something that nobody removes.
 fn block(site: &Site) {
@@ -59,4 +60,81 @@ async fn live_a_first_revision_that_can_not_be_written_waits_for_the_pace() {
         assert!(pause > last, "{pause:?} after {last:?}");
         last = pause;
     }
+}
+
+/// Its reloads fail, as those of a unit do that is not active; they only count themselves.
+fn failing(site: &Site, pace: Pace) -> Live {
+    let count = format!("echo x >> '{}'; false", site.haproxy.path("reloads").display());
+    site.live_at(pace, "admin.sock")
+        .with_reload(Reload::new(Command::shell(count).unwrap(), Duration::from_secs(20)))
+        .with_verification(Duration::from_millis(300))
+}
+
+fn no_pace() -> Pace {
+    Pace::new(Duration::ZERO, 0.0).unwrap()
+}
+
+/// With a section that no HAProxy takes.
+fn broken(mut document: Document) -> Document {
+    document.extra_sections.push(Section::new(line("backend broken"), vec![line("nonsense")]));
+    document
+}
+
+#[tokio::test]
+async fn live_a_haproxy_that_is_not_there_yet_starts_with_the_servers_of_now() {
+    let (first, second) = (document(vec![server("a", 1, 1, "")]), document(vec![server("b", 2, 2, "")]));
+    let mut site = Site::start(&first, By::Nothing).await;
+    let mut live = failing(&site, no_pace());
+    changed(&mut live, &first).await;
+    site.haproxy.kill();
+    for restarted in [false, true] {
+        if restarted {
+            live = failing(&site, no_pace());
+        }
+        for _ in 0..3 {
+            let error = live.apply(&second).await.unwrap_err();
+            assert_eq!(error.restored(), Restored::No);
+            assert!(site.file().contains("server b ") && !site.file().contains("server a "));
+            assert!(site.haproxy.path(".synapse/haproxy.cfg.reload-pending").exists());
+            sleep_until(live.ready_at(Instant::now()).expect("not at once")).await;
+        }
+    }
+    let tries = site.reloads();
+    site.haproxy.restart().await;
+    assert_eq!(site.servers().await, ["b 2 1 0"]);
+    assert_eq!(live.apply(&second).await.unwrap(), Progress::Unchanged);
+    assert!(!site.haproxy.path(".synapse/haproxy.cfg.reload-pending").exists());
+    assert_eq!((live.process().unwrap().pid, site.reloads()), (site.haproxy.pid(), tries));
+}
+
+#[tokio::test]
+async fn live_a_haproxy_that_is_not_there_yet_starts_with_what_nobody_judged_only_if_that_is_servers() {
+    let first = document(vec![server("a", 1, 1, "")]);
+    let mut site = Site::start(&first, By::Nothing).await;
+    changed(&mut site.live(), &first).await;
+    let good = site.file();
+    site.haproxy.kill();
+    let second = broken(document(vec![server("b", 2, 2, "")]));
+    let error = failing(&site, no_pace()).apply(&second).await.unwrap_err();
+    assert_eq!((error.restored(), site.file()), (Restored::File, good.clone()));
+
+    // The check is somebody.
+    let check = Check::new(Command::shell("true").unwrap(), Duration::from_secs(20));
+    let error = failing(&site, no_pace()).with_check(check).apply(&second).await.unwrap_err();
+    assert_eq!(error.restored(), Restored::No);
+    assert!(site.file().contains("nonsense"));
+}
+
+#[tokio::test]
+async fn live_a_haproxy_that_is_there_and_can_not_be_talked_to_gets_its_file_back() {
+    let first = document(vec![server("a", 1, 1, "")]);
+    let site = Site::start(&first, By::Nothing).await;
+    changed(&mut site.live(), &first).await;
+    let good = site.file();
+    let count = format!("echo x >> '{}'; false", site.haproxy.path("reloads").display());
+    let mut live = site
+        .live_at(no_pace(), "operator.sock")
+        .with_reload(Reload::new(Command::shell(count).unwrap(), Duration::from_secs(20)));
+    let error = live.apply(&document(vec![server("b", 2, 2, "")])).await.unwrap_err();
+    assert_eq!((error.restored(), site.file()), (Restored::File, good));
 }

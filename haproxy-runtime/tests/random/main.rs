@@ -174,6 +174,7 @@ async fn settle(site: &Site, live: &mut Live, what: &str) {
     let end = Instant::now() + DEADLINE;
     while !site.file().contains(&directive) {
         assert!(Instant::now() < end, "{what}: the file does not follow");
+        live.flush().await.unwrap();
         live.tend().await;
         sleep(Duration::from_millis(5)).await;
     }
