@@ -58,7 +58,7 @@ const ROUNDS: usize = 3;
 /// | a process of another revision than those that it was told and that its file had | a reload |
 /// | the file can't be written after commands | tried again at growing intervals, the newest document only; commands go on |
 /// | the socket is missing, hangs, is not of level admin, or talks nonsense | each change is a reload, as without a socket |
-/// | a reload fails, or its process does not say the new revision in time | the last good file is put back; again later, at growing intervals |
+/// | a reload fails, or its process does not say the new revision in time | the last good file is put back, as soon as it can be; again later, at growing intervals |
 /// | a reload fails, and nobody answered before nor does after | what was written stays, for HAProxy to start with, if the check has accepted it or it differs from the last good file in servers alone; else that is put back. Either way again later |
 /// | a reload after which nobody answers that did before | the last good file is put back, and HAProxy reloaded with it at once |
 ///
@@ -229,6 +229,7 @@ impl Live {
         if !matches!(progress, Ok(Some(_))) {
             self.settling.over();
         }
+        self.forgo_reload().await;
         let progress = progress?;
         deed.took = started.elapsed();
         self.counters.by_commands +=

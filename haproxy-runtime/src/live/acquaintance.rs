@@ -31,6 +31,11 @@ impl Known {
     pub(super) fn revision(&self) -> Option<Revision> {
         self.document.revision.map(Revision::from)
     }
+
+    /// Whether it is this process that is known, running what it is known to run.
+    pub(super) fn is(&self, process: &Process) -> bool {
+        self.identity == process.identity && self.revision() == process.revision
+    }
 }
 
 impl Live {
@@ -75,6 +80,7 @@ impl Live {
             Some(runs) => self.ran(runs, held.as_deref()).await,
             None => None,
         };
+        let holds = held.as_ref().and_then(|held| held.revision);
         let document = document.or(held).ok_or(Cause::File)?;
         let said = document.revision.map(Revision::from);
         let planner = self.planner(&socket, &process).await?;
@@ -90,7 +96,10 @@ impl Live {
             }
             (said, runs) if said != runs => return Err(Cause::Revision { runs }),
             _ => {
-                self.applier.settle().await;
+                // A file that could not be put back is not what runs.
+                if holds == known.document.revision {
+                    self.applier.settle().await;
+                }
                 self.mend(&mut known, deed).await?;
             }
         }
@@ -131,6 +140,10 @@ impl Live {
     pub(super) async fn ran(&mut self, runs: &Revision, held: Option<&Document>) -> Option<Arc<Document>> {
         if let Some(document) = self.filing.document(runs) {
             return Some(Arc::clone(document));
+        }
+        let good = self.good.as_ref();
+        if let Some(good) = good.filter(|good| good.revision.map(Revision::from).as_ref() == Some(runs)) {
+            return Some(Arc::clone(good));
         }
         let held = held.filter(|held| held.revision.map(Revision::from).as_ref() != Some(runs))?;
         self.noted(held, runs).await

@@ -111,15 +111,19 @@ impl Filing {
     /// The file holds this, and nothing else is to come.
     pub(super) fn holds(&mut self, document: &Arc<Document>) {
         if self.held.as_ref().is_none_or(|held| held.revision != document.revision) {
-            self.before = self.held.replace(Arc::clone(document));
+            self.replace(document);
         }
         (self.wanted, self.failures, self.error) = (None, 0, None);
     }
 
     /// Nobody knows what the file holds.
     pub(super) fn forget(&mut self) {
-        self.before = self.held.take();
+        self.before = self.held.take().or(self.before.take());
         self.wanted = None;
+    }
+
+    fn replace(&mut self, document: &Arc<Document>) {
+        self.before = self.held.replace(Arc::clone(document)).or(self.before.take());
     }
 
     /// What the file holds, as far as is known.
@@ -163,7 +167,7 @@ impl Filing {
         match ended.result {
             Ok(written) => {
                 if let Some(due) = due {
-                    self.before = self.held.replace(due.document);
+                    self.replace(&due.document);
                 }
                 (self.failures, self.error) = (0, None);
                 self.not_before = Some(now + (ended.took * SHARE).min(LONGEST_GAP));
@@ -238,7 +242,11 @@ impl Live {
             let next = self.filing.next();
             tokio::select! {
                 biased;
-                ended = self.filing.ended(self.applier.file()) => return self.take_in(ended),
+                ended = self.filing.ended(self.applier.file()) => {
+                    let filed = self.take_in(ended);
+                    self.forgo_reload().await;
+                    return filed;
+                }
                 () = until(next) => {}
             }
         }
@@ -266,6 +274,7 @@ impl Live {
                 return Err(Arc::clone(error));
             }
         }
+        self.forgo_reload().await;
         self.finish_note().await;
         Ok(())
     }
@@ -296,6 +305,15 @@ impl Live {
             self.take_in(ended);
         }
         self.filing.wanted = None;
+    }
+
+    /// No reload is due any more, once the file holds what HAProxy runs.
+    pub(super) async fn forgo_reload(&mut self) {
+        let runs = self.known.as_ref().and_then(|known| known.document.revision);
+        let holds = self.filing.held().and_then(|held| held.revision);
+        if runs.is_some() && runs == holds && !self.filing.is_behind() {
+            self.applier.settle().await;
+        }
     }
 
     /// Notes the end of a write for whoever does not call [`filed`](Self::filed).

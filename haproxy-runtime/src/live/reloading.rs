@@ -92,7 +92,7 @@ impl Live {
                 return Ok(None);
             }
             Ok(Applied::Deferred { until }) => {
-                self.go_on(known);
+                self.go_on(known, behind);
                 return Ok(Some((until, causes)));
             }
             Ok(Applied::Unchanged) => {
@@ -115,7 +115,7 @@ impl Live {
                 error.restored = self.put_back(good, known, strictly).await;
             }
         } else {
-            self.go_on(known);
+            self.go_on(known, behind);
         }
         let mut done = Deed::default();
         let started = Instant::now();
@@ -134,9 +134,9 @@ impl Live {
     }
 
     /// The process runs what it ran; what of that the file does not hold, it gets.
-    fn go_on(&mut self, known: Option<Known>) {
-        if let Some(known) = &known {
-            let document = Arc::clone(&known.document);
+    fn go_on(&mut self, known: Option<Known>, behind: bool) {
+        let lacking = self.good.as_ref().filter(|_| behind);
+        if let Some(document) = known.as_ref().map(|known| &known.document).or(lacking).cloned() {
             self.follow_with_file(&document);
         }
         self.known = known;
@@ -244,21 +244,22 @@ impl Live {
     /// Puts back what HAProxy ran before a reload that failed.
     async fn put_back(&mut self, good: Option<Text>, known: Option<Known>, answered: bool) -> Restored {
         let Some(good) = good else { return Restored::No };
-        if let Err(error) = self.applier.write_alone(&good).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
+        let written = self.applier.write_alone(&good).await;
+        match &written {
+            Ok(_) => self.counters.put_back += 1,
+            Err(error) => tracing::error!(
+                error = error as &dyn std::error::Error,
                 "putting the last good configuration back: a HAProxy that starts now has one that it can't be reloaded with"
-            );
+            ),
+        }
+        if written.is_err() {
+            self.put_back_later(known).await;
             return Restored::No;
         }
-        self.counters.put_back += 1;
         match self.meet().await {
             Ok((_, process)) => {
                 self.applier.settle().await;
-                let same = |known: &Known| {
-                    known.identity == process.identity && known.revision() == process.revision
-                };
-                self.known = known.filter(same);
+                self.known = known.filter(|known| known.is(&process));
                 if let Some(document) = self.known.as_ref().map(|known| Arc::clone(&known.document)) {
                     self.file_holds(&document);
                 }
@@ -281,6 +282,19 @@ impl Live {
                     }
                 }
             }
+        }
+    }
+
+    /// The file holds what HAProxy could not be reloaded with. It follows what runs as after commands, as soon as it can.
+    async fn put_back_later(&mut self, known: Option<Known>) {
+        // So that what is kept is what was good, and not what the file holds.
+        self.applier.require_reload();
+        let document = known.as_ref().map(|known| &known.document).or(self.good.as_ref()).cloned();
+        if let Ok((_, process)) = self.meet().await {
+            self.known = known.filter(|known| known.is(&process));
+        }
+        if let Some(document) = document {
+            self.follow_with_file(&document);
         }
     }
 

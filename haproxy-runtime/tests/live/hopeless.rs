@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haproxy_render::{Document, Section};
-use haproxy_runtime::{Check, Command, Live, Pace, Progress, Reload, Restored};
+use haproxy_runtime::{Check, Command, Deed, Live, Pace, Progress, Reload, Restored};
 use tokio::time::{Instant, sleep_until};
 
 use crate::site::{By, Site, changed, document, line, server};
@@ -137,4 +137,45 @@ async fn live_a_haproxy_that_is_there_and_can_not_be_talked_to_gets_its_file_bac
         .with_reload(Reload::new(Command::shell(count).unwrap(), Duration::from_secs(20)));
     let error = live.apply(&document(vec![server("b", 2, 2, "")])).await.unwrap_err();
     assert_eq!((error.restored(), site.file()), (Restored::File, good));
+}
+
+/// What was done by commands in an apply that can't reload.
+async fn done_all_the_same(live: &mut Live, document: &Document) -> Option<Deed> {
+    match live.apply(document).await {
+        Err(error) => error.done().cloned(),
+        Ok(Progress::Deferred { done, .. }) => done,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn live_a_file_that_can_not_be_put_back_is_put_back_later_and_membership_goes_on() {
+    let first = document(vec![server("a", 1, 1, "")]);
+    let site = Site::start(&first, By::Nothing).await;
+    // Writes fail from the first reload on.
+    let block = format!("mkdir -p '{}'; false", site.haproxy.path(".synapse/haproxy.cfg").display());
+    let mut live = site
+        .live_at(no_pace(), "admin.sock")
+        .with_reload(Reload::new(Command::shell(block).unwrap(), Duration::from_secs(20)));
+    changed(&mut live, &first).await;
+    let error = live.apply(&broken(first.clone())).await.unwrap_err();
+    assert_eq!(error.restored(), Restored::No);
+    assert!(site.file().contains("nonsense"));
+    for id in 2..6 {
+        let both = vec![server("a", 1, 1, ""), server("b", 2, id, "")];
+        let deed = done_all_the_same(&mut live, &broken(document(both))).await.expect("what can be done");
+        assert!(!deed.changes.is_empty(), "{deed}");
+        assert_eq!(site.servers().await, ["a 1 1 0", "b 2 1 0"]);
+    }
+    assert!(live.flush().await.is_err());
+    assert!(live.behind().unwrap().error.is_some());
+    let pending = site.haproxy.path(".synapse/haproxy.cfg.reload-pending");
+    assert!(pending.exists(), "a next run has to know");
+
+    unblock(&site);
+    live.flush().await.unwrap();
+    assert!(site.file().contains("server b ") && !site.file().contains("nonsense"));
+    let revision = site.haproxy.socket().process().await.unwrap().revision.unwrap();
+    assert!(site.file().contains(&revision.directive()));
+    assert!(!pending.exists());
 }
