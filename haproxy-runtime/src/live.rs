@@ -9,6 +9,7 @@ mod error;
 mod filing;
 mod holder;
 mod note;
+mod patience;
 mod preview;
 mod reloading;
 mod repair;
@@ -19,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
     Document, Renderer,
-    plan::{InitState, Leaving, Plan, Stranger, Strangers},
+    plan::{self, InitState, Leaving, Plan, Stranger, Strangers},
 };
 use tokio::time::Instant;
 
@@ -58,7 +59,7 @@ const ROUNDS: usize = 3;
 /// | a process of another revision than those that it was told and that its file had | a reload |
 /// | the file can't be written after commands | tried again at growing intervals, the newest document only; commands go on |
 /// | the socket is missing, hangs, is not of level admin, or talks nonsense | each change is a reload, as without a socket |
-/// | a reload fails, or its process does not say the new revision in time | the last good file is put back, as soon as it can be; again later, at growing intervals |
+/// | a reload fails, or its process does not say the new revision in time | the last good file is put back, as soon as it can be; again later, at growing intervals, however much servers change meanwhile |
 /// | a reload fails, and nobody answered before nor does after | what was written stays, for HAProxy to start with, if the check has accepted it or it differs from the last good file in servers alone; else that is put back. Either way again later |
 /// | a reload after which nobody answers that did before | the last good file is put back, and HAProxy reloaded with it at once |
 ///
@@ -129,6 +130,8 @@ pub struct Live {
     filing: Filing,
     note: Note,
     settling: Settling,
+    /// What reloads have failed for last, and how often in a row.
+    failing: Option<(Option<plan::Revision>, u32)>,
     counters: LiveCounters,
 }
 
@@ -155,6 +158,7 @@ impl Live {
             filing: Filing::default(),
             note: Note::default(),
             settling: Settling::default(),
+            failing: None,
             counters: LiveCounters::default(),
         }
     }
@@ -228,6 +232,9 @@ impl Live {
         let progress = self.bring(&wanted, &mut deed).await;
         if !matches!(progress, Ok(Some(_))) {
             self.settling.over();
+        }
+        if matches!(progress, Ok(None)) {
+            self.failing = None;
         }
         self.forgo_reload().await;
         let progress = progress?;

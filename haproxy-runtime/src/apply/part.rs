@@ -18,9 +18,9 @@ impl Applier {
         self.check.is_some()
     }
 
-    /// When `text` may be reloaded; `None`: at once.
-    pub(crate) fn until(&self, text: &Text, now: Instant) -> Option<Instant> {
-        let last = self.last.map(|last| Attempt { failures: self.failures_of(text), ..last });
+    /// When what has failed so often in a row may be reloaded; `None`: at once.
+    pub(crate) fn until(&self, failures: u32, now: Instant) -> Option<Instant> {
+        let last = self.last.map(|last| Attempt { failures, ..last });
         let wait = self.pace.wait(last, now);
         (!wait.is_zero()).then(|| now + wait)
     }
@@ -84,10 +84,9 @@ impl Applier {
         result.map(drop)
     }
 
-    /// Counts the reload that seemed to succeed as one more failure of `text`, after `failures` in a row.
-    pub(crate) fn failed_after_all(&mut self, text: &Text, failures: u32) {
+    /// Counts a reload that seemed to succeed.
+    pub(crate) fn count_failed_reload(&mut self) {
         self.counters.reload_failures += 1;
-        self.failed(text, failures);
     }
 
     /// Has `text` wait as after one more failure than `failures` in a row, whatever it was that failed.

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
-    Backend, Document, ReadBack, Service,
+    Document, ReadBack,
     plan::{Leaving, Meanwhile},
 };
 use tokio::time::Instant;
 
 use super::{
     Cause, Deed, Live, LiveError, LiveFault, ReloadDeed, Restored, Verification, acquaintance::Known,
-    carrying::Carried,
+    carrying::Carried, patience::bare,
 };
 use crate::{
     apply::Applied,
@@ -46,7 +46,7 @@ impl Live {
             self.applier.require_reload();
         }
         if (!held || due || self.applier.reload_pending())
-            && let Some(until) = self.until(&text, wanted)
+            && let Some(until) = self.until(&text, wanted, known.as_ref())
         {
             self.known = known;
             self.make_do(meanwhile, deed).await;
@@ -69,7 +69,8 @@ impl Live {
             !matches!(cause, Cause::Unreachable(_) | Cause::Several(_) | Cause::Level(_) | Cause::Ending(_))
         };
         let strictly = (before.is_some() || self.met.is_some()) && causes.iter().all(talks);
-        let failures = self.applier.failures(&text);
+        let failures = self.failures(&text, wanted, known.as_ref());
+        let purpose = self.purpose(wanted, known.as_ref());
         let fault = match self.applier.apply(text.clone()).await {
             Ok(Applied::Changed(change)) if change.reloaded.is_some() => {
                 self.file_holds(wanted);
@@ -80,7 +81,7 @@ impl Live {
                         return Ok(None);
                     }
                     Err(error) => {
-                        self.applier.failed_after_all(&text, failures);
+                        self.applier.count_failed_reload();
                         LiveFault::from(error)
                     }
                 }
@@ -101,6 +102,8 @@ impl Live {
             }
             Err(error) => error.into(),
         };
+        self.applier.failed(&text, failures);
+        self.failing = Some((purpose, failures.saturating_add(1)));
         let mut error = LiveError::new(fault, causes);
         let touched =
             matches!(error.fault, LiveFault::Unverified(_) | LiveFault::Apply(ApplyError::Reload { .. }));
@@ -128,9 +131,10 @@ impl Live {
     }
 
     /// When `wanted` may be loaded; `None`: at once.
-    fn until(&mut self, text: &Text, wanted: &Document) -> Option<Instant> {
+    fn until(&mut self, text: &Text, wanted: &Document, known: Option<&Known>) -> Option<Instant> {
         let now = Instant::now();
-        self.settling.until(wanted.revision, now).max(self.applier.until(text, now))
+        let failures = self.failures(text, wanted, known);
+        self.settling.until(wanted.revision, now).max(self.applier.until(failures, now))
     }
 
     /// The process runs what it ran; what of that the file does not hold, it gets.
@@ -319,19 +323,6 @@ impl Live {
             None => false,
         }
     }
-}
-
-/// Without its servers, and the revision that they are part of.
-fn bare(mut document: Document) -> Document {
-    document.revision = None;
-    for service in &mut document.services {
-        let Service { name, frontend, backend, shared_frontend, .. } = &**service;
-        let mut bare = Service::new(name.clone(), Backend::new(backend.name.clone(), backend.lines.clone()));
-        bare.frontend.clone_from(frontend);
-        bare.shared_frontend.clone_from(shared_frontend);
-        *service = Arc::new(bare);
-    }
-    document
 }
 
 impl LiveError {

@@ -179,3 +179,36 @@ async fn live_a_file_that_can_not_be_put_back_is_put_back_later_and_membership_g
     assert!(site.file().contains(&revision.directive()));
     assert!(!pending.exists());
 }
+
+#[tokio::test]
+async fn live_a_reload_that_fails_is_tried_ever_more_seldom_however_much_servers_change() {
+    let weighted = |weight: u32| document(vec![server("a", 1, 1, &format!("weight {weight}"))]);
+    let site = Site::start(&weighted(1), By::Nothing).await;
+    let mut live = failing(&site, no_pace());
+    changed(&mut live, &weighted(1)).await;
+    let (mut weight, mut last, mut attempts) = (1, Duration::ZERO, 0);
+    while attempts < 5 {
+        weight += 1;
+        match live.apply(&broken(weighted(weight))).await {
+            Err(_) => {
+                attempts += 1;
+                let now = Instant::now();
+                let pause = live.ready_at(now).expect("not at once") - now;
+                assert!(pause > last, "{pause:?} after {last:?}");
+                last = pause;
+            }
+            Ok(Progress::Deferred { until, .. }) => {
+                assert_eq!(site.servers().await, [format!("a 1 {weight} 0")]);
+                sleep_until(until).await;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(site.reloads(), attempts);
+
+    // What else is to be loaded does not pay for it.
+    let mut other = weighted(weight);
+    other.extra_sections.push(Section::new(line("backend more"), vec![]));
+    live.apply(&other).await.unwrap_err();
+    assert_eq!(site.reloads(), attempts + 1);
+}

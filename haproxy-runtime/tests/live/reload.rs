@@ -33,14 +33,18 @@ async fn live_a_reload_that_fails_puts_the_last_good_file_back_and_membership_go
     // Servers need not wait for somebody to mend it.
     let mut both = document(vec![server("a", a.port, 1, ""), server("b", b.port, 2, "")]);
     both.extra_sections.clone_from(&broken.extra_sections);
-    let error = live.apply(&both).await.unwrap_err();
-    assert_eq!(error.done().unwrap().changes.len(), 1, "{error:?}");
+    let done = match live.apply(&both).await {
+        Ok(Progress::Deferred { done, .. }) => done,
+        // A slow machine is past the pause after the first failure.
+        result => result.unwrap_err().done().cloned(),
+    };
+    assert_eq!(done.unwrap().changes.len(), 1);
     assert_eq!(site.servers().await.len(), 2);
     live.flush().await.unwrap();
     assert!(site.file().contains("server b ") && !site.file().contains("nonsense"));
 
     // The same text is left in peace for a while, which grows until even a slow machine sees it.
-    let mut tries = 2;
+    let mut tries = site.reloads();
     let progress = loop {
         match live.apply(&both).await {
             Ok(progress) => break progress,
