@@ -16,13 +16,15 @@ use crate::{
     socket::Revision,
 };
 
-/// Writing takes one part in twenty of the time, so that 10 MB a write don't keep the disk and a processor busy.
+/// The pause after a write is that many times as long, so that 10 MB a write don't keep the disk and a processor busy.
 const SHARE: u32 = 20;
-/// The longest pause for the sake of that.
+/// The longest pause for the sake of that: a write that takes more than a quarter of a second has a larger share of the time.
 const LONGEST_GAP: Duration = Duration::from_secs(5);
 /// Pauses after a write that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// By how much of itself each of them is longer at most, at random: a disk may be that of many.
+const JITTER: f64 = 0.25;
 /// When to look once more who runs: a HAProxy of 100,000 servers that has read the file just before it was replaced is there
 /// after two seconds.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -177,6 +179,7 @@ impl Filing {
             Err(error) => {
                 let pause =
                     FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_PAUSE);
+                let pause = pause.mul_f64(1.0 + JITTER * fastrand::f64());
                 self.failures = self.failures.saturating_add(1);
                 self.error = Some(Arc::new(error));
                 let retry_at = now + pause;
@@ -247,6 +250,7 @@ impl Live {
                     self.forgo_reload().await;
                     return filed;
                 }
+                () = self.note.take_turn(self.applier.file()) => {}
                 () = until(next) => {}
             }
         }
@@ -270,8 +274,9 @@ impl Live {
             let ended = self.filing.ended(self.applier.file()).await;
             self.take_in(ended);
             // What ran before this call may have failed because of something that is over.
-            if let Some(error) = self.filing.error.as_ref().filter(|_| begun) {
-                return Err(Arc::clone(error));
+            if let Some(error) = self.filing.error.clone().filter(|_| begun) {
+                self.finish_note().await;
+                return Err(error);
             }
         }
         self.forgo_reload().await;

@@ -1,6 +1,6 @@
 //! A note of what HAProxy was told and the file does not hold yet, for the next run of this program.
 
-use std::sync::Arc;
+use std::{future::pending, sync::Arc};
 
 use haproxy_render::{Document, ReadBack, Service, render};
 use tokio::task::JoinSet;
@@ -33,7 +33,8 @@ enum Entry {
 
 impl Note {
     fn put(&mut self, entry: Entry, file: &ConfigFile) {
-        if self.exists || matches!(entry, Entry::Told(_)) {
+        // What waits for its turn is as good as there.
+        if self.exists || self.next.is_some() || matches!(entry, Entry::Told(_)) {
             self.next = Some(entry);
             self.begin(file);
         }
@@ -59,6 +60,13 @@ impl Note {
                 );
             }
         });
+    }
+
+    /// Begins what waits for its turn, when that has come; waits for ever, if nothing does. Cancel safe.
+    pub(super) async fn take_turn(&mut self, file: Option<&ConfigFile>) {
+        let Some(file) = file.filter(|_| self.next.is_some()) else { return pending().await };
+        while self.writing.join_next().await.is_some() {}
+        self.begin(file);
     }
 
     /// Waits for the note to be what it should be. Cancel safe.

@@ -31,7 +31,7 @@ fn full() -> WriteError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writing_takes_a_twentieth_of_the_time_and_stays_no_more_than_seconds_behind() {
+async fn the_pause_after_a_write_is_twenty_times_as_long_and_five_seconds_at_most() {
     for (took, gap) in [(MS, 20 * MS), (40 * MS, 800 * MS), (900 * MS, LONGEST_GAP)] {
         let mut filing = Filing::default();
         want(&mut filing, 1);
@@ -52,10 +52,11 @@ async fn a_write_that_fails_is_tried_again_ever_more_seldom() {
     want(&mut filing, 1);
     for pause in [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000] {
         let Filed::Failed { retry_at } = write(&mut filing, Err(full()), MS) else { panic!() };
-        assert_eq!(retry_at, Instant::now() + pause * MS);
+        let least = Instant::now() + pause * MS;
+        assert!((least..=least + pause * MS / 4).contains(&retry_at), "{pause}");
         want(&mut filing, pause);
         assert_eq!((filing.next(), filing.may_begin(Instant::now())), (Some(retry_at), false));
-        advance(pause * MS).await;
+        advance(retry_at - Instant::now()).await;
     }
     let due = filing.wanted.as_ref().unwrap();
     assert_eq!((due.since, &due.document), (since, &document(30_000)));
