@@ -80,7 +80,7 @@ pub struct Attempt {
 ///
 /// After a success: `min_gap`, stretched by up to `jitter * min_gap` (Synapse's `restart_interval` and
 /// `restart_jitter`). After a failure the gap doubles with each further one, to at most a minute, or `min_gap` if that
-/// is more. The first attempt waits for nothing.
+/// is more; stretched by up to a quarter of itself, or `jitter` if that is more. The first attempt waits for nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
     min_gap: Duration,
@@ -95,6 +95,8 @@ impl Pace {
 
     const MAX_GAP: Duration = Duration::from_hours(24);
     const MAX_JITTER: f64 = 10.0;
+    /// The least after failures: what ails one may ail many, which are not to try again all at once.
+    const FAILURE_JITTER: f64 = 0.25;
 
     /// A pace of one attempt every `min_gap`, stretched at random by up to `jitter` times that.
     ///
@@ -127,7 +129,8 @@ impl Pace {
                 .min(Self::MAX_PAUSE.max(self.min_gap)),
         };
         // `draw` comes from the caller and may be anything; the clamp (which keeps NaN) and the fallback bound it.
-        let stretch = pause.as_secs_f64() * self.jitter * draw.clamp(0.0, 1.0);
+        let jitter = if failures > 0 { self.jitter.max(Self::FAILURE_JITTER) } else { self.jitter };
+        let stretch = pause.as_secs_f64() * jitter * draw.clamp(0.0, 1.0);
         pause + Duration::try_from_secs_f64(stretch).unwrap_or_default()
     }
 }
@@ -189,6 +192,14 @@ mod tests {
             [(1, 2.0), (2, 4.0), (3, 8.0), (5, 32.0), (6, 60.0), (40, 60.0), (u32::MAX, 60.0)]
         {
             let last = Some(after(failures, 0.0));
+            assert_eq!(Pace::default().wait(last, Instant::now()), secs(wait), "{failures} failures");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_after_failures_differ_even_without_jitter() {
+        for (failures, wait) in [(0, 2.0), (1, 2.5), (2, 5.0), (40, 75.0)] {
+            let last = Some(after(failures, 1.0));
             assert_eq!(Pace::default().wait(last, Instant::now()), secs(wait), "{failures} failures");
         }
     }
