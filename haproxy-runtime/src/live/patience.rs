@@ -11,21 +11,21 @@ impl Live {
     /// How often in a row what `wanted` has to be loaded for has failed.
     pub(super) fn failures(&self, text: &Text, wanted: &Document, known: Option<&Known>) -> u32 {
         let before = match &self.failing {
-            Some((purpose, failures)) if *purpose == self.purpose(wanted, known) => *failures,
+            Some((purpose, failures)) if *purpose == purpose_of(wanted, known) => *failures,
             _ => 0,
         };
         before.max(self.applier.failures(text))
     }
+}
 
-    /// What `wanted` has to be loaded for: what it has besides servers, which commands take care of meanwhile, so that no change of
-    /// those makes another attempt of it. Unless there is nothing but servers to load.
-    pub(super) fn purpose(&self, wanted: &Document, known: Option<&Known>) -> Option<Revision> {
-        let besides = bare(wanted.clone());
-        if known.is_some_and(|known| bare(Document::clone(&known.document)) == besides) {
-            return wanted.revision;
-        }
-        Some(Renderer::default().revision(&besides))
+/// What `wanted` has to be loaded for: what it has besides servers, which commands take care of meanwhile, so that no change of
+/// those makes another attempt of it. Unless there is nothing but servers to load.
+pub(super) fn purpose_of(wanted: &Document, known: Option<&Known>) -> Option<Revision> {
+    let besides = bare(wanted.clone());
+    if known.is_some_and(|known| bare(Document::clone(&known.document)) == besides) {
+        return wanted.revision;
     }
+    Some(Renderer::default().revision(&besides))
 }
 
 /// Without its servers, and the revision that they are part of.

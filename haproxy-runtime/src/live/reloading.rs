@@ -9,8 +9,10 @@ use haproxy_render::{
 use tokio::time::Instant;
 
 use super::{
-    Cause, Deed, Live, LiveError, LiveFault, ReloadDeed, Restored, Verification, acquaintance::Known,
-    carrying::Carried, patience::bare,
+    Cause, Deed, Live, LiveError, LiveFault, ReloadDeed, Restored, Verification,
+    acquaintance::Known,
+    carrying::Carried,
+    patience::{bare, purpose_of},
 };
 use crate::{
     apply::Applied,
@@ -70,7 +72,7 @@ impl Live {
         };
         let strictly = (before.is_some() || self.met.is_some()) && causes.iter().all(talks);
         let failures = self.failures(&text, wanted, known.as_ref());
-        let purpose = self.purpose(wanted, known.as_ref());
+        let purpose = purpose_of(wanted, known.as_ref());
         let fault = match self.applier.apply(text.clone()).await {
             Ok(Applied::Changed(change)) if change.reloaded.is_some() => {
                 self.file_holds(wanted);
@@ -208,6 +210,11 @@ impl Live {
         // What the file holds never was loaded, if a reload of it is due.
         let text = if pending { file.kept().await } else { file.text().await };
         match text {
+            // What was kept may be of long ago: who answers knows better.
+            Ok(text) if pending => {
+                let runs = self.meet().await.ok().and_then(|(_, process)| process.revision);
+                text.filter(|text| runs.is_none_or(|runs| says(text, &runs)))
+            }
             Ok(text) => text,
             Err(error) => {
                 tracing::warn!(
@@ -323,6 +330,12 @@ impl Live {
             None => false,
         }
     }
+}
+
+/// Whether a HAProxy that loads `text` says that it runs this revision.
+fn says(text: &Text, revision: &Revision) -> bool {
+    let (bytes, directive) = (text.pieces().collect::<Vec<_>>().concat(), revision.directive());
+    bytes.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == directive.as_bytes())
 }
 
 impl LiveError {

@@ -172,3 +172,23 @@ async fn live_a_file_that_an_earlier_run_left_bad_is_put_back() {
     assert!(!site.haproxy.path(".synapse/haproxy.cfg.reload-pending").exists());
     assert_eq!(live.apply(&first).await.unwrap(), Progress::Unchanged);
 }
+
+#[tokio::test]
+async fn live_what_was_kept_of_long_ago_does_not_replace_what_runs() {
+    let first = document(vec![server("a", 1, 1, "")]);
+    let site = Site::start(&first, By::Master).await;
+    let mut live = site.live();
+    changed(&mut live, &first).await;
+    let old = site.file();
+    changed(&mut live, &document(vec![server("a", 1, 1, ""), server("b", 2, 2, "")])).await;
+    drop(live);
+    let mut broken = first.clone();
+    broken.extra_sections.push(Section::new(line("backend broken"), vec![line("nonsense")]));
+    std::fs::write(site.haproxy.path(".synapse/haproxy.cfg.last-good"), &old).unwrap();
+    std::fs::write(site.haproxy.path(".synapse/haproxy.cfg.reload-pending"), "").unwrap();
+    site.haproxy.configure(&haproxy_render::render(&broken));
+    let mut live = site.live().with_verification(Duration::from_secs(1));
+    let error = live.apply(&broken).await.unwrap_err();
+    assert_eq!(error.restored(), Restored::No);
+    assert_ne!(site.file(), old);
+}
