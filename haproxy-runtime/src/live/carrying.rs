@@ -32,7 +32,8 @@ impl Live {
     ) -> Carried {
         self.note(wanted);
         let stamp = wanted.revision.map(Revision::from);
-        let result = match self.announce(&known, commands).await {
+        let announced = commands.steps().iter().any(Step::is_gate);
+        let result = match self.announce(&known, announced).await {
             Ok(()) => known.socket.batch(known.identity, commands.steps(), stamp.as_ref()).await,
             Err(error) => Err(error),
         };
@@ -53,7 +54,9 @@ impl Live {
                 }
                 (Outcome::Nothing, _) => {
                     let cause = Cause::unreachable(error);
-                    return Carried::Not(Some(Box::new(known)), cause);
+                    // It may have said that it is about to change, and runs what it ran.
+                    let says = !announced || self.stamp(&known).await.is_ok();
+                    return Carried::Not(says.then(|| Box::new(known)), cause);
                 }
                 (Outcome::Unknown, _) => match self.meet().await {
                     Ok((_, process)) if process.identity == known.identity => {
@@ -82,8 +85,8 @@ impl Live {
 
     /// Where a server of other options takes the place of one, in part of a change nobody could tell which of them is there: so until
     /// the change is whole, the process does not say that it runs anything, and whoever finds it so has it reloaded.
-    async fn announce(&self, known: &Known, commands: &Commands) -> Result<(), SocketError> {
-        if !commands.steps().iter().any(Step::is_gate) {
+    async fn announce(&self, known: &Known, due: bool) -> Result<(), SocketError> {
+        if !due {
             return Ok(());
         }
         known.socket.batch::<Step>(known.identity, &[], Some(&Revision::changing())).await.map(drop)
