@@ -9,14 +9,15 @@
 //! 1. Ask the process who it is ([`Query::Info`], [`Process`]) and what it can do ([`Capabilities`]), once each.
 //! 2. For each change, [`Planner::change`] compares the document that runs with the one that is wanted. It costs what has
 //!    changed: a service that is the same [`Arc`](std::sync::Arc) in both is not looked at.
-//! 3. Write the file first, then carry the plan out. A crash in between leaves a file that is right.
+//! 3. Carry the plan out, have the process say the revision of what it runs now, and have the file follow: by the revision that both
+//!    carry it is known, after a crash in between too, which of the two documents the process runs. For a reload the file goes first.
 //! 4. A server that goes is put into maintenance by the plan, which takes it out of rotation at once, and is one of
 //!    [`Leaving`] from then on. [`Departure::step`] deletes it when its connections have ended, or ends them.
 //! 5. From time to time, read back what runs and find what somebody else has changed: with [`Planner::repair`] from whole answers
 //!    ([`Running`]), or with [`Planner::audit`] while they come.
 //!
-//! Any reply that is not among those that a step expects means that the process is not what it was thought to be: reload.
-//! The file is right already.
+//! Any reply that is not among those that a step expects means that the process is not what it was thought to be: see what it runs, or
+//! write the file and reload.
 //!
 //! # What can be done by commands
 //!

@@ -12,8 +12,8 @@
 //! | [`Socket`] | tells a running HAProxy what to change, and asks what it runs |
 //! | [`Master`], [`verify`] | asks HAProxy's master for its processes, and to reload; makes sure that the new configuration runs |
 //!
-//! All but [`Live`] know bytes, commands and replies, not HAProxy's configuration. But for the write of a file that follows HAProxy
-//! ([`Live::filed`]), the crate spawns no tasks of its own: dropping a future stops what it was doing, at the points that each one documents. Unix only.
+//! All but [`Live`] know bytes, commands and replies, not HAProxy's configuration. But for the writes of a file that follows HAProxy
+//! ([`Live::filed`]) and of a small note beside it, the crate spawns no tasks of its own: dropping a future stops what it was doing, at the points that each one documents. Unix only.
 //!
 //! ```
 //! use haproxy_runtime::{Applied, Applier, Command, ConfigFile, Pace, Reload, Staging};

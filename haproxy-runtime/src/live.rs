@@ -65,9 +65,9 @@ const ROUNDS: usize = 3;
 ///
 /// # The file
 /// Where HAProxy is reloaded the file goes first. Where commands do, it follows: [`apply`](Self::apply) returns when HAProxy has
-/// them, and [`filed`](Self::filed) has the file written, one write at a time, always the newest document, for a twentieth of the time
-/// at most. So at 100,000 servers it may be up to five seconds behind, with a few servers a tenth of a second; a disk that is full or
-/// hangs holds nothing up. What keeps it true meanwhile:
+/// them, and [`filed`](Self::filed) has the file written, one write at a time, always the newest document, with a pause after each of
+/// twenty times as long as it took, and five seconds at most. So at 100,000 servers it may be that far behind, with a few servers a
+/// tenth of a second; a disk that is full or hangs holds nothing up. What keeps it true meanwhile:
 ///
 /// - The process and the file each carry the revision of what they say. A HAProxy that somebody starts from the older file has
 ///   its revision, which is known, and is brought forward by commands: at the next change, when the write has ended (which is looked

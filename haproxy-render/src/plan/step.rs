@@ -156,7 +156,7 @@ impl Step {
 
     /// Whether the commands that follow make sense only once this one is [`Done`](Verdict::Done): it makes room for a server
     /// of the same name or id. What is sent ahead stops here. A server that is [`Busy`](Verdict::Busy) is out of rotation
-    /// already, so try again soon, for about a second, and then reload: the file is right already.
+    /// already, so try again soon, for about a second, and then write the file and reload.
     pub fn is_gate(&self) -> bool {
         self.gate
     }

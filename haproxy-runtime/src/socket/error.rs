@@ -59,7 +59,7 @@ pub enum Outcome {
     Nothing,
     /// They were made in a process that is ending: find its successor, see what it runs, and plan anew.
     Lost,
-    /// Some may have been made. See what runs, and plan anew; or reload, for the file is right.
+    /// Some may have been made. See what runs, and plan anew; or write the file and reload.
     Unknown,
 }
 
