@@ -164,6 +164,9 @@ impl Generation {
                 if roster.get(id).is_none() {
                     // It has gone since, and what this has armed is of no use to anybody.
                     self.forget(id, &node);
+                    if let Some(Fault::Lost(cause)) = answer.fault() {
+                        return Err(lost(cause));
+                    }
                 }
                 let taken = roster.with(id, |member| Some(member.answered(&question, answer, now)));
                 if let Some(Err(failure)) = taken {
@@ -243,5 +246,36 @@ async fn put(session: &dyn Session, node: &Node, id: MemberId, question: &Questi
         }
         Ask::Settings => Answer::Data(session.data(settings.as_str(), mark(What::Settings)).await),
         Ask::SettingsExist => Answer::Exists(session.exists(settings.as_str(), mark(What::Settings)).await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::{
+        config::EnsembleConfig, decode::Decode, path::Path, question::Ask, session::scripted::Fake,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn no_answer_to_somebody_who_has_gone_is_no_sign_of_life() {
+        let config = EnsembleConfig::new(["zk".parse().unwrap()]).unwrap();
+        let established = Fake::of(1).connector().connect("zk", Fake::address(1), &config).await.unwrap();
+        let mut generation = Generation::new(established.session, config.timeouts());
+        let mut roster = Roster::default();
+        let (slot, _seen) = watch::channel(discovery_core::shared::Slot::default());
+        let node = Node::new(Path::new("/web").unwrap(), Decode::Nerve);
+        roster.obey(Command::Join { id: MemberId(1), node: node.clone(), slot });
+        roster.lose(&lost("the one before"));
+        roster.begin();
+        let gone = Asker::Member(
+            MemberId(2),
+            Arc::new(node),
+            Question { ask: Ask::Children, watch: true, ticket: 0 },
+        );
+        let answer = Answer::Names(Err(Fault::Lost("the connection".to_owned())));
+        assert!(generation.answered(&mut roster, gone, answer).is_err());
+        assert!(!roster.outage.heard() && roster.outage.due().is_some());
     }
 }
