@@ -171,7 +171,9 @@ impl Tracked {
     /// Whether what was told is all that is known to have happened, so that silence means "still so".
     pub(crate) fn is_current(&self) -> bool {
         let pending = self.list.wanted.or(self.settings.wanted).or(self.stale_due).is_some();
-        self.whole && !self.failed && self.gathering.is_none() && !self.list.asked && !pending
+        let asked = self.list.asked || self.settings.asked;
+        let settled = self.whole && !self.failed && self.gathering.is_none() && !pending && !asked;
+        settled && !self.children.values().any(|child| child.asked)
     }
 
     /// Asks again for what has failed, and for nothing else.
@@ -253,7 +255,8 @@ impl Tracked {
         }
         if due(self.check) {
             self.check = None;
-            if self.list.wanted.is_none() {
+            // A listing that is under way is as good, and what it finds was not missed.
+            if self.list.wanted.is_none() && !self.list.asked {
                 self.list.wanted = Some(now);
                 self.checking = true;
             }

@@ -80,6 +80,49 @@ async fn a_check_that_a_watch_has_overtaken_has_missed_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_being_read_is_not_called_still_so() {
+    let node = Node::new(Path::new("/web").unwrap(), Decode::Nerve);
+    let (slot, _seen) = watch::channel(Slot::default());
+    let mut web = Tracked::new(node, slot);
+    let now = Instant::now();
+    web.begin(now);
+    let listing = web.questions(now);
+    web.answered(&listing[0], names(&["a"]), now).unwrap();
+    let empty = || Answer::Data(Ok(Vec::new()));
+    for question in web.questions(now) {
+        let child = matches!(question.ask, Ask::Child(_));
+        web.answered(&question, if child { data(1) } else { empty() }, now).unwrap();
+    }
+    assert!(web.is_current());
+    for (what, answer) in [(What::Child("a".into()), data(2)), (What::Settings, empty())] {
+        web.fired(&what, false, now);
+        assert!(!web.is_current(), "{what:?} is to be read");
+        let asked = web.questions(now);
+        assert!(asked.len() == 1 && !web.is_current(), "{what:?} is being read");
+        web.answered(&asked[0], answer, now).unwrap();
+        assert!(web.is_current());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_being_listed_when_its_check_is_due_has_missed_nothing() {
+    let (mut web, _seen) = web();
+    let now = Instant::now();
+    let listing = web.questions(now);
+    web.answered(&listing[0], names(&[]), now).unwrap();
+    let later = web.due().expect("a check");
+    // A watch has fired just before, and its listing is under way.
+    web.fired(&What::Children, false, later);
+    web.check = Some(later + Duration::from_millis(1));
+    let listing = web.questions(later);
+    assert_eq!(listing.len(), 1);
+    assert_eq!(web.questions(later + Duration::from_millis(1)), []);
+    assert!(!web.checking, "what is listed now was asked for by a watch");
+    web.answered(&listing[0], names(&["a"]), later).unwrap();
+    assert!(web.check.is_some_and(|check| check > later + Duration::from_mins(1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_happens_while_a_node_is_listed_again_is_told_with_the_list() {
     let (mut web, seen) = web();
     let now = Instant::now();
