@@ -110,6 +110,18 @@ async fn each_answer_is_told_for_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_node_that_holds_nothing_at_all_is_empty() {
+    // ZooKeeper's own client makes such nodes: no data is not the same to it as data of no length.
+    let nothing = || Said::Answer([&(-1_i32).to_be_bytes()[..], &[0; 68]].concat());
+    let wire = Wire::start(move |asked| (asked.path == "/bare").then(|| vec![nothing()])).await;
+    for config in each(DEADLINE) {
+        let session = connect(&config, wire.address).await.unwrap().session;
+        assert_eq!(session.data("/bare", Some(mark(What::Settings))).await.unwrap(), b"");
+        assert_eq!(session.data("/some", None).await.unwrap(), b"x");
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_nobody_listens_on_is_told_at_once() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for config in each(DEADLINE) {
