@@ -75,7 +75,6 @@ impl<R: Resolve> Driver<R> {
                         End::Lost(failure) => {
                             let error = failure.error().chain();
                             warn!(source = "zookeeper", server = %server, error, "session lost");
-                            self.roster.lose(&failure);
                             // One in which nothing was heard is no better than none.
                             (self.roster.outage.heard().then(|| since.elapsed()), failure)
                         }

@@ -83,6 +83,10 @@ pub(crate) async fn run(
         }
     };
     roster.end();
+    if let End::Lost(failure) = &end {
+        // Now: where nobody listens, the farewell takes a while.
+        roster.lose(failure);
+    }
     session.close().await;
     end
 }
@@ -254,9 +258,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::{
-        config::EnsembleConfig, decode::Decode, path::Path, question::Ask, session::scripted::Fake,
-    };
+    use crate::{config::EnsembleConfig, decode::Decode, path::Path, question::Ask, session::scripted::Fake};
 
     #[tokio::test(start_paused = true)]
     async fn no_answer_to_somebody_who_has_gone_is_no_sign_of_life() {

@@ -161,6 +161,17 @@ async fn a_dead_ensemble_is_told_in_bounded_time_and_each_round_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_farewell_that_nobody_hears_puts_nothing_off() {
+    let (world, mut member) = World::web(&[("a_1", 81)]).await;
+    let begun = Instant::now();
+    world.fake.server(Fake::address(1), Mode::Hung);
+    next(&mut member).await.unwrap_err();
+    // Noticed after five sixths of ten seconds, and told a second later.
+    let late = begun.elapsed().saturating_sub(Duration::from_secs(10) * 5 / 6 + Duration::from_secs(1));
+    assert!(late < Duration::from_millis(100), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_comes_after_a_lost_session_was_told_is_told_the_same() {
     let (world, mut member) = World::web(&[("a_1", 81)]).await;
     world.fake.server(Fake::address(1), Mode::Hung);

@@ -11,14 +11,14 @@ use std::{
 use async_trait::async_trait;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
     Ensemble, Fake, Kind,
     tree::{Firing, Tree},
 };
-use crate::session::{Event, Fault, Mark, Session};
+use crate::session::{CLOSING, Event, Fault, Mark, Session};
 
 #[derive(Clone)]
 enum Phase {
@@ -178,6 +178,9 @@ impl Session for FakeSession {
 
     async fn close(&self) {
         self.ensemble.lock().counts.closes += 1;
+        if self.inner.lines().hung {
+            sleep(CLOSING).await;
+        }
         self.inner.end("the session was closed");
     }
 }
