@@ -87,7 +87,7 @@ pub(crate) enum Fault {
 /// Watches fire once, through the [`Established`] channel. A mark is armed at most once on one path: who asks with a mark has none
 /// armed. An event may be received before the answer that armed its watch. It may even tell of a change before that answer, when there are
 /// several marks on one path; it then never says that the node is gone. So whoever has an event asks again, in any case. The events of
-/// one session come in the order in which the server made them.
+/// one session come in the order in which the server made them, but for those of watches that were armed a moment before.
 ///
 /// Any answer may take for ever: who asks sets the deadline. Dropping a request's future leaves the session in order.
 #[async_trait]
