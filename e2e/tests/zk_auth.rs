@@ -9,6 +9,7 @@ use zk_support::{over_both_clients, register, watch};
 over_both_clients!(
     a_user_reads_what_is_his_after_each_reconnect_too,
     a_node_that_may_not_be_read_is_told_and_read_once_it_may,
+    a_server_that_takes_no_question_of_strangers_is_told_who_asks,
 );
 
 const PASSWORD: &str = "hunter2-secret";
@@ -48,6 +49,24 @@ async fn a_node_that_may_not_be_read_is_told_and_read_once_it_may(client: &str) 
     }
     let mut web = watch(client, &zookeeper.hosts(), reader());
     web.until_ports([1]).await;
+}
+
+async fn a_server_that_takes_no_question_of_strangers_is_told_who_asks(client: &str) {
+    let options = ZookeeperOptions::new()
+        .with_property("zookeeper.enforce.auth.enabled=true")
+        .with_property("zookeeper.enforce.auth.schemes=digest");
+    let mut zookeeper = options.start().await;
+    let options = RegistrarOptions::new().with_auth("writer", "w").with_reader("reader", PASSWORD);
+    let registrar = Registrar::connect_with(&zookeeper.hosts(), options).await;
+    register(&registrar, [1]).await;
+    watch(client, &zookeeper.hosts(), json!({})).until_failing().await;
+    let mut web = watch(client, &zookeeper.hosts(), reader());
+    web.until_ports([1]).await;
+    zookeeper.kill().await;
+    web.until_failing().await;
+    zookeeper.restart().await;
+    register(&registrar, [2]).await;
+    web.until_ports([1, 2]).await;
 }
 
 fn tls(certificates: &Certificates, more: Value) -> Value {

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     Established, Event, Fault, Mark, What, connector,
-    wire::{self, AUTH_FAILED, NO_AUTH, NO_NODE, Said, WRITTEN, Wire, children, data, session},
+    wire::{self, AUTH_FAILED, NO_AUTH, NO_NODE, STRANGER, Said, WRITTEN, Wire, children, data, session},
 };
 use crate::{
     config::{Client, EnsembleConfig, Timeouts},
@@ -171,6 +171,24 @@ async fn credentials_are_presented_and_never_repeated() {
         let text = refused(&config, unwilling.address).await;
         assert!(text.contains("the server does not take the credentials"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_to_be_told_who_asks_before_anything_else_is_told() {
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    let wire = Wire::start(move |asked| {
+        count.fetch_add(usize::from(asked.what == wire::What::Auth), Ordering::Relaxed);
+        let stranger = count.load(Ordering::Relaxed) == 0 && asked.what != wire::What::Other;
+        stranger.then(|| vec![Said::Error(STRANGER), Said::Close])
+    })
+    .await;
+    for config in each(DEADLINE) {
+        told.store(0, Ordering::Relaxed);
+        let config = config.with_user("synapse", &Secret::new("hunter2")).unwrap();
+        let session = connect(&config, wire.address).await.unwrap().session;
+        assert_eq!(session.data("/web", None).await.unwrap(), b"x");
     }
 }
 

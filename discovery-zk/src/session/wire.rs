@@ -26,6 +26,8 @@ pub(super) struct Asked {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
+    /// A session.
+    Connect,
     Exists,
     Data,
     Children,
@@ -54,6 +56,8 @@ pub(super) enum Said {
 pub(super) const NO_NODE: i32 = -101;
 pub(super) const NO_AUTH: i32 = -102;
 pub(super) const AUTH_FAILED: i32 = -115;
+/// What is said, by servers that take no question of a stranger, to one who asks.
+pub(super) const STRANGER: i32 = -124;
 /// Events as ZooKeeper numbers them.
 pub(super) const WRITTEN: i32 = 3;
 pub(super) const DELETED: i32 = 2;
@@ -68,7 +72,7 @@ impl Wire {
         Self::greeting(greeting, move |asked| script(asked).unwrap_or_else(|| usual(asked))).await
     }
 
-    /// Says this to whoever asks for a session.
+    /// Says this to whoever asks for a session; if that is nothing, what `script` says.
     pub(super) async fn greeting(
         greeting: Vec<Said>,
         script: impl Fn(&Asked) -> Vec<Said> + Send + Sync + 'static,
@@ -104,11 +108,12 @@ async fn serve(
     script: &Script,
     count: &watch::Sender<usize>,
 ) -> io::Result<()> {
-    let connect = Asked { xid: 0, what: What::Other, path: String::new() };
+    let connect = Asked { xid: 0, what: What::Connect, path: String::new() };
     frame(&mut stream).await?;
     count.send_modify(|open| *open += 1);
     let _open = Counted(count);
-    if !say(&mut stream, &connect, greeting).await? {
+    let scripted = if greeting.is_empty() { script(&connect) } else { Vec::new() };
+    if !say(&mut stream, &connect, &[greeting, &scripted].concat()).await? {
         return Ok(());
     }
     loop {
@@ -167,6 +172,7 @@ fn asked(frame: &[u8]) -> Asked {
 /// What a server says whose nodes all hold `x` and have no children.
 pub(super) fn usual(asked: &Asked) -> Vec<Said> {
     match asked.what {
+        What::Connect => Vec::new(),
         What::Exists => vec![Said::Answer(stat())],
         What::Data => vec![data(b"x")],
         What::Children => vec![children(&[])],

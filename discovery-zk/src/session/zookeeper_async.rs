@@ -58,20 +58,45 @@ impl Connect for ZookeeperAsync {
 async fn establish(address: SocketAddr, config: &EnsembleConfig) -> Result<Established, String> {
     // The crate would try for ever, and say nothing of the reason.
     drop(TcpStream::connect(address).await.map_err(|error| error.to_string())?);
+    let (mut session, mut events) = begin(address, config).await?;
+    if !proven(&session).await? && !config.auth().is_empty() {
+        // It may take no question of a stranger (`enforce.auth.schemes`), and hangs up then. Not tried first: the answer to
+        // credentials can come before the one to the wish for a session, and be taken for that.
+        (session, events) = begin(address, config).await?;
+        introduce(&session, config).await?;
+        proven(&session).await?;
+    } else {
+        introduce(&session, config).await?;
+    }
+    Ok(Established { session: Arc::new(session), events })
+}
+
+async fn begin(
+    address: SocketAddr,
+    config: &EnsembleConfig,
+) -> Result<(Client, mpsc::UnboundedReceiver<Event>), String> {
     let (sender, events) = mpsc::unbounded_channel();
     let owner = Life::begin(sender).map_err(|error| format!("starting a thread: {error}"))?;
-    let session = start(owner, address, config.timeouts().session).await?;
+    Ok((start(owner, address, config.timeouts().session).await?, events))
+}
+
+/// Waits until there is a session; `false` if its first question was refused. Whoever refuses has a session.
+async fn proven(session: &Client) -> Result<bool, String> {
     match session.exists("/", None).await {
-        // Whoever refuses has a session.
-        Ok(_) | Err(Fault::Refused(_) | Fault::NoNode) => {}
-        Err(Fault::Lost(cause)) => return Err(cause),
+        Ok(_) | Err(Fault::NoNode) => Ok(true),
+        Err(Fault::Refused(_)) => Ok(false),
+        Err(Fault::Lost(cause)) => Err(cause),
     }
+}
+
+/// Presents all credentials.
+async fn introduce(session: &Client, config: &EnsembleConfig) -> Result<(), String> {
     for auth in config.auth() {
         let credentials = auth.credentials.reveal().as_bytes().to_vec();
         let added = session.ask(session.zookeeper.add_auth(&auth.scheme, credentials)).await;
         added.map_err(|fault| denied(&auth.scheme, &fault))?;
     }
-    Ok(Established { session: Arc::new(session), events })
+    Ok(())
 }
 
 /// Starts a client; it has no session yet.

@@ -37,9 +37,9 @@ use super::{
 };
 use crate::{config::EnsembleConfig, failure::Failure};
 
-/// What the crate says when the server has answered SASL before it answered the wish for a session, and the one was taken for the
-/// other. Servers on Netty do so about every other time.
-const OUT_OF_TURN: &str = "unsupported server version";
+/// What the crate says when the server has answered SASL, or credentials, before it answered the wish for a session, and the one was
+/// taken for the other. Servers on Netty do so about every other time.
+const OUT_OF_TURN: [&str; 2] = ["unsupported server version", "connect::ConnectResponse"];
 /// How long after that it is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -113,15 +113,24 @@ async fn start(
             tls::at(name, address.port())
         }
     };
+    let mut introduced = false;
     loop {
-        let (connector, at) = (connector.clone(), at.clone());
+        let (trying, at) = (connector.clone(), at.clone());
         // In the life: the crate spawns its tasks wherever it is polled, and panics on names that no certificate can have.
-        let connecting = async move { connector.connect(&at).await }.with_subscriber(journal.dispatch());
+        let connecting = async move { trying.connect(&at).await }.with_subscriber(journal.dispatch());
         match handle.spawn(connecting).await {
             Ok(Ok(client)) => return Ok(client),
+            Ok(Err(Error::AuthFailed)) if !introduced && !config.auth().is_empty() => {
+                // It may take no question of a stranger (`enforce.auth.schemes`), not even a ping.
+                introduced = true;
+                for auth in config.auth() {
+                    connector = connector.with_auth(&auth.scheme, auth.credentials.reveal().as_bytes());
+                }
+            }
             Ok(Err(error)) => {
                 let reason = refusal(&error, journal);
-                if config.sasl().is_none() || !reason.contains(OUT_OF_TURN) {
+                let early = introduced || config.sasl().is_some();
+                if !early || !OUT_OF_TURN.iter().any(|said| reason.contains(said)) {
                     return Err(reason);
                 }
             }
@@ -287,7 +296,7 @@ impl Session for Held {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use discovery_core::Secret;
 
@@ -310,6 +319,28 @@ mod tests {
         .await;
         let sasl = Sasl { user: "synapse".to_owned(), password: Secret::new("hunter2") };
         let config = EnsembleConfig::new(["zk".parse().unwrap()]).unwrap().with_sasl(sasl).unwrap();
+        let established = ZookeeperClient.connect("zk", wire.address, &config).await.unwrap();
+        assert_eq!(established.session.data("/web", None).await.unwrap(), b"x");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_credentials_out_of_turn_is_asked_again() {
+        let connections = AtomicUsize::new(0);
+        let wire = Wire::greeting(Vec::new(), move |asked| {
+            let begins = usize::from(asked.what == wire::What::Connect);
+            let nth = connections.fetch_add(begins, Ordering::Relaxed) + begins;
+            let session = || Said::Bytes(session(10_000));
+            match (nth, asked.what) {
+                (2, wire::What::Connect) => Vec::new(),
+                (2, wire::What::Auth) => vec![Said::Answer(Vec::new()), session()],
+                (_, wire::What::Connect) => vec![session()],
+                (1, _) => vec![Said::Error(wire::STRANGER), Said::Close],
+                _ => wire::usual(asked),
+            }
+        })
+        .await;
+        let config = EnsembleConfig::new(["zk".parse().unwrap()]).unwrap();
+        let config = config.with_user("synapse", &Secret::new("hunter2")).unwrap();
         let established = ZookeeperClient.connect("zk", wire.address, &config).await.unwrap();
         assert_eq!(established.session.data("/web", None).await.unwrap(), b"x");
     }
