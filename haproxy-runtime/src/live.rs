@@ -54,7 +54,7 @@ const ROUNDS: usize = 3;
 /// | none | nothing; a file that somebody has edited or deleted is written anew, as after commands |
 /// | servers only | the commands are sent and the new revision stamped, at any pace; then the file follows |
 /// | anything else | when it [has settled](Self::with_settle), the file is checked and written, HAProxy reloaded, at the [`Pace`]; what can be done by commands does not wait |
-/// | a command is refused, or its outcome is not known | one look at what runs, one repair; if that does not end well, a reload |
+/// | a command is refused, or its outcome is not known | who has the name of a server that may not have been added goes; one look at what runs, one repair; if that does not end well, a reload |
 /// | somebody else has reloaded or restarted HAProxy | seen by the identity and the revision: go on with the new process, from what it runs |
 /// | a process of another revision than those that it was told and that its file had | a reload |
 /// | the file can't be written after commands | tried again at growing intervals, the newest document only; commands go on |

@@ -154,6 +154,13 @@ impl Step {
         self.server.as_ref().map(|(backend, server)| (backend, server))
     }
 
+    /// What takes the server of its name away, whoever has put it there, if this adds one: HAProxy refuses a name that is taken, and
+    /// does not show all options of who has it. The second command is a [gate](Self::is_gate).
+    pub fn displace(&self) -> Option<[Self; 2]> {
+        let (backend, server) = self.server().filter(|_| self.kind == Kind::Add)?;
+        Some([Self::retire(backend, server), Self::delete(backend, server).gate()])
+    }
+
     /// Whether the commands that follow make sense only once this one is [`Done`](Verdict::Done): it makes room for a server
     /// of the same name or id. What is sent ahead stops here. A server that is [`Busy`](Verdict::Busy) is out of rotation
     /// already, so try again soon, for about a second, and then write the file and reload.

@@ -80,7 +80,8 @@ impl Live {
             self.doubted = Some((known.identity, Cause::Interrupted));
             return Carried::Not(None, cause);
         }
-        self.complete(known, commands, wanted, cause, deed).await
+        let displace = uncertain.into_iter().filter_map(Step::displace).flatten().collect();
+        self.complete(known, commands, displace, wanted, cause, deed).await
     }
 
     /// Where a server of other options takes the place of one, in part of a change nobody could tell which of them is there: so until
@@ -92,19 +93,26 @@ impl Live {
         known.socket.batch::<Step>(known.identity, &[], Some(&Revision::changing())).await.map(drop)
     }
 
-    /// What reading back finds is missing is done once more.
+    /// What reading back finds is missing is done once more. First `displace` takes away whoever has the names of servers that may
+    /// not have been added: a server of our name, address and port may be another one in what HAProxy does not show.
     async fn complete(
         &mut self,
         known: Known,
         commands: &Commands,
+        displace: Vec<Step>,
         wanted: &Arc<Document>,
         cause: Cause,
         deed: &mut Deed,
     ) -> Carried {
         let identity = known.identity;
-        let mut next = Known { document: Arc::clone(wanted), leaving: commands.leaving().clone(), ..known };
         // Until the end of this, what runs is neither the old document nor the new one.
         self.doubted = Some((identity, Cause::Interrupted));
+        let displaced = displace.is_empty()
+            || known.socket.batch(identity, &displace, None).await.is_ok_and(|answers| answers.succeeded());
+        if !displaced {
+            return Carried::Not(None, cause);
+        }
+        let mut next = Known { document: Arc::clone(wanted), leaving: commands.leaving().clone(), ..known };
         let mut mended = Deed::default();
         let stamped = match self.mend(&mut next, &mut mended).await {
             Ok(()) => self.stamp(&next).await,

@@ -25,4 +25,5 @@ mod seam;
 mod site;
 mod start;
 mod stranger;
+mod taken;
 mod trouble;
