@@ -117,7 +117,9 @@ impl Live {
         wanted: &Arc<Document>,
     ) -> Result<Option<Known>, Cause> {
         let (socket, process) = self.meet().await?;
-        if process.revision.is_none() {
+        // Thawed, say: part of a change may have been done, whatever it says.
+        let doubted = self.doubted.as_ref().is_some_and(|(doubted, _)| *doubted == process.identity);
+        if doubted || process.revision.is_none() {
             return Ok(None);
         }
         if process.revision == wanted.revision.map(Revision::from) {

@@ -86,6 +86,40 @@ async fn a_connection_that_ends_within_a_change_is_looked_into_once_and_then_a_r
 }
 
 #[tokio::test]
+async fn a_process_that_was_lost_within_a_change_and_comes_back_is_still_doubted() {
+    let mut revision = String::new();
+    // How many commands are left unanswered: that of the change, and the question who is there after it.
+    let mut deaf = 2;
+    let fake = Fake::start(move |command| {
+        let add = command.starts_with("add server");
+        if add || (deaf == 1 && command == "show info") {
+            deaf -= i32::from(deaf > 0);
+            return if deaf > 0 || !add { Does::Closes } else { Does::Says("New server registered.".into()) };
+        }
+        if let Some(rest) = command.strip_prefix("set var proc.synapse_rev str(") {
+            revision = rest.trim_end_matches(')').to_owned();
+        }
+        Does::Says(match command {
+            "show info" => "Name: HAProxy\nVersion: 2.6.12\nPid: 7\nUptime_sec: 9\nStopping: 0\n\
+                            Start_time_sec: 1700000000\n"
+                .to_owned(),
+            "get var proc.synapse_rev" if revision.is_empty() => "Variable not found.\n".to_owned(),
+            "get var proc.synapse_rev" => format!("proc.synapse_rev: type=str value=<{revision}>"),
+            "show cli level" => "admin\n".to_owned(),
+            "show servers state" => SERVERS.to_owned(),
+            "show stat -1 4 -1" => STAT.to_owned(),
+            _ => String::new(),
+        })
+    });
+    let place = Place::new(&document(vec![]));
+    let mut live = place.live(&[&fake]);
+    changed(&mut live, &document(vec![])).await;
+    let error = live.apply(&document(vec![server("a", 1, 1, "")])).await.unwrap_err();
+    assert!(matches!(error.causes(), [Cause::Interrupted]), "{error:?}");
+    assert_eq!(place.reloads(), 1);
+}
+
+#[tokio::test]
 async fn a_command_that_is_answered_with_something_new_is_not_believed() {
     let fake = process(&Says::new(7), |command| {
         Does::Says(if command.starts_with("add server") { "Maybe." } else { "" }.to_owned())
