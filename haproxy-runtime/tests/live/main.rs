@@ -15,6 +15,7 @@ mod fault;
 #[path = "../socket/haproxy.rs"]
 mod haproxy;
 mod hopeless;
+mod init_state;
 mod many;
 mod master;
 mod parity;
