@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Change, Departure, Leaving, Reason, Step};
 use crate::document::Document;
 use crate::name::Name;
+use crate::number::ServerId;
 
 /// How many reasons a line of a log names.
 const NAMED: usize = 3;
@@ -66,6 +67,8 @@ pub struct Stranger {
     pub backend: Name,
     /// The server.
     pub server: Name,
+    /// Its id: another server that is given it will be refused.
+    pub id: ServerId,
 }
 
 impl Plan {

@@ -71,7 +71,8 @@ pub enum Strangers {
     /// It goes as a server of ours does that is not wanted any more.
     #[default]
     Remove,
-    /// It stays, and is [named](super::Repair::strangers).
+    /// It stays, and is [named](super::Repair::strangers). So does a server of ours that an earlier run has put into maintenance and
+    /// did not live to delete: nothing in a process tells the two apart. It goes with the next reload, or when its name is needed.
     Report,
 }
 

@@ -223,7 +223,7 @@ impl Inspection<'_> {
             out.departing.push(Departure::of_stranger(name, server, found.id));
             moves.departures.push(goes);
         } else {
-            strangers.push(Stranger { backend: name.clone(), server: server.clone() });
+            strangers.push(Stranger { backend: name.clone(), server: server.clone(), id: found.id });
         }
     }
 }

@@ -130,6 +130,7 @@ impl Live {
         if process.identity != known.identity {
             known.planner = self.planner(&socket, &process).await?;
             known.leaving = Leaving::default();
+            self.found.clear();
         }
         known.identity = process.identity;
         known.socket = socket;

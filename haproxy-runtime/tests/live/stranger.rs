@@ -3,7 +3,7 @@
 use haproxy_render::{Document, Section, plan::Strangers};
 use haproxy_runtime::{CommandLine, Live};
 
-use crate::site::{By, Echo, Site, changed, document, line, server};
+use crate::site::{By, Client, Echo, Site, changed, document, line, name, server};
 
 /// A service, and two sections of the operator's own.
 fn with_own_sections(a: &Echo) -> Document {
@@ -111,4 +111,36 @@ async fn live_a_server_by_somebody_else_is_reported_until_it_goes_and_our_backen
     third.extra_sections.push(Section::new(line("backend more"), vec![]));
     assert!(changed(&mut live, &third).await.reloaded.is_some());
     assert_eq!(named(&live), Vec::<String>::new(), "a reload takes it away");
+}
+
+#[tokio::test]
+async fn live_the_ids_of_servers_that_are_let_be_are_not_free() {
+    let a = Echo::start(b'a').await;
+    let both = document(vec![server("a", a.port, 1, "weight 0"), server("b", a.port, 2, "")]);
+    let site = Site::start(&both, By::Master).await;
+    let mut live = site.live();
+    changed(&mut live, &both).await;
+    // It can't be deleted for as long as somebody talks to it, and this run ends before that.
+    let mut kept = Client::connect(&site.haproxy).await.unwrap();
+    let one = document(vec![server("a", a.port, 1, "weight 0")]);
+    changed(&mut live, &one).await;
+    drop(live);
+    site.tell(&["add server web/c 127.0.0.1:1 id 50"]).await;
+
+    let mut live = site.live().with_strangers(Strangers::Report);
+    live.apply(&one).await.unwrap();
+    let held = |live: &Live| {
+        let mut held: Vec<_> =
+            live.holders(&name("web")).map(|(name, id)| (name.to_string(), id.get())).collect();
+        held.sort_unstable();
+        held
+    };
+    assert_eq!(held(&live), [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 50)]);
+    assert_eq!(live.holders(&name("other")).count(), 0);
+
+    // Whoever takes their place has none of them.
+    site.reload_by_hand(&live).await;
+    live.reconcile().await;
+    assert_eq!(held(&live), [("a".to_owned(), 1)]);
+    assert!(kept.echoes().await);
 }
