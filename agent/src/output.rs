@@ -82,6 +82,9 @@ pub struct OutputStatus {
     /// Since when the file does not hold what HAProxy was told by commands, and why; `None`: it does. For a moment that is so after
     /// each change. With an error, a HAProxy that is started now begins with what was there before.
     pub behind: Option<Behind>,
+    /// Since when HAProxy does not run what its file holds, because whoever is to reload it (`do_reloads: false`) has not; `None`: that is
+    /// not so, or not for long. It is looked at once a minute.
+    pub unloaded: Option<Instant>,
 }
 
 /// How many services a log line names.
@@ -206,7 +209,7 @@ impl Output {
             Way::Commands(live) => {
                 let counters = live.counters();
                 (status.counters, status.live) = (counters.applier, Some(counters));
-                status.behind = live.behind();
+                (status.behind, status.unloaded) = (live.behind(), live.unloaded());
                 let foreign: Vec<String> = live.strangers().iter().map(ToString::to_string).collect();
                 if !foreign.is_empty() && foreign != status.foreign_servers {
                     let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");

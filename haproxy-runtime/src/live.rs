@@ -1,6 +1,7 @@
 //! From document to document, in a process that goes on running.
 
 mod acquaintance;
+mod awaiting;
 mod carrying;
 mod cause;
 mod deed;
@@ -25,8 +26,8 @@ use haproxy_render::{
 use tokio::time::Instant;
 
 use self::{
-    acquaintance::Known, carrying::Carried, departure::Departures, filing::Filing, note::Note,
-    settling::Settling,
+    acquaintance::Known, awaiting::Awaited, carrying::Carried, departure::Departures, filing::Filing,
+    note::Note, settling::Settling,
 };
 pub use self::{
     cause::Cause,
@@ -126,6 +127,8 @@ pub struct Live {
     doubted: Option<(Identity, Cause)>,
     /// What could not be put right, in words: one reload is all that is tried.
     incurable: Vec<String>,
+    /// What somebody else is to have HAProxy load.
+    awaited: Option<Awaited>,
     departures: Departures,
     filing: Filing,
     note: Note,
@@ -154,6 +157,7 @@ impl Live {
             met: None,
             doubted: None,
             incurable: Vec::new(),
+            awaited: None,
             departures: Departures::default(),
             filing: Filing::default(),
             note: Note::default(),
@@ -257,6 +261,7 @@ impl Live {
         wanted: &Arc<Document>,
         deed: &mut Deed,
     ) -> Result<Option<(Instant, Vec<Cause>)>, LiveError> {
+        self.look_for_load(wanted).await;
         for round in 1..=ROUNDS {
             let known = match self.known.take() {
                 Some(known) => known,
@@ -269,6 +274,9 @@ impl Live {
             let carried = match known.planner.change(&known.document, wanted, &known.leaving) {
                 Plan::Commands(commands) => {
                     let carried = self.carry_out(known, &commands, wanted, deed).await;
+                    if matches!(carried, Carried::Out) {
+                        self.follow_with_file(wanted);
+                    }
                     if !matches!(carried, Carried::Replaced(_)) {
                         deed.changes.extend_from_slice(commands.changes());
                     }

@@ -103,6 +103,7 @@ impl Live {
                 self.mend(&mut known, deed).await?;
             }
         }
+        self.awaited.take_if(|awaited| awaited.is(&known.document));
         self.doubted = None;
         self.good = Some(Arc::clone(&known.document));
         self.departures.follow(&known.leaving, Instant::now());

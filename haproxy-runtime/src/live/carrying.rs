@@ -22,7 +22,7 @@ pub(super) enum Carried {
 }
 
 impl Live {
-    /// Has `known` carry out what leads to `wanted`. The file follows.
+    /// Has `known` carry out what leads to `wanted`. What becomes of the file is the caller's.
     pub(super) async fn carry_out(
         &mut self,
         mut known: Known,
@@ -43,7 +43,6 @@ impl Live {
                 known.leaving = commands.leaving().clone();
                 self.done(commands.steps().len(), deed);
                 self.keep(known);
-                self.follow_with_file(wanted);
                 return Carried::Out;
             }
             Ok(answers) => uncertain(answers, commands.steps()),
@@ -124,7 +123,6 @@ impl Live {
                 self.done(commands.steps().len(), deed);
                 deed.commands += mended.commands;
                 self.keep(next);
-                self.follow_with_file(wanted);
                 Carried::Out
             }
             Err(_) => Carried::Not(None, cause),

@@ -293,6 +293,7 @@ impl Live {
     /// The file is to hold this, as HAProxy runs it.
     pub(super) fn follow_with_file(&mut self, document: &Arc<Document>) {
         let now = Instant::now();
+        self.awaited = None;
         self.filing.want(document, now);
         self.begin_write(now);
     }

@@ -92,6 +92,10 @@ impl Live {
                 self.file_holds(wanted);
                 let verified = Verification::NotOurs;
                 deed.reloaded = Some(ReloadDeed { causes, change, verified });
+                let changes = std::mem::take(&mut deed.changes);
+                self.await_load(wanted, known, false);
+                self.make_do(meanwhile, deed).await;
+                deed.changes = changes;
                 return Ok(None);
             }
             Ok(Applied::Deferred { until }) => {
@@ -100,6 +104,8 @@ impl Live {
             }
             Ok(Applied::Unchanged) => {
                 self.file_holds(wanted);
+                self.await_load(wanted, known, due);
+                self.make_do(meanwhile, deed).await;
                 return Ok(None);
             }
             Err(error) => error.into(),
@@ -142,7 +148,8 @@ impl Live {
     /// The process runs what it ran; what of that the file does not hold, it gets.
     fn go_on(&mut self, known: Option<Known>, behind: bool) {
         let lacking = self.good.as_ref().filter(|_| behind);
-        if let Some(document) = known.as_ref().map(|known| &known.document).or(lacking).cloned() {
+        let runs = known.as_ref().map(|known| &known.document).or(lacking);
+        if let Some(document) = runs.filter(|_| !self.file_waits()).cloned() {
             self.follow_with_file(&document);
         }
         self.known = known;
@@ -192,7 +199,7 @@ impl Live {
     }
 
     fn reached(&mut self, known: Option<Known>) {
-        self.doubted = None;
+        (self.doubted, self.awaited) = (None, None);
         self.found.clear();
         match known {
             Some(known) => self.keep(known),
@@ -315,7 +322,12 @@ impl Live {
         let Some(known) = self.known.take() else { return };
         let document = self.stamped(meanwhile.document());
         match self.carry_out(known, meanwhile.commands(), &document, deed).await {
-            Carried::Out => deed.changes = meanwhile.commands().changes().to_vec(),
+            Carried::Out => {
+                deed.changes = meanwhile.commands().changes().to_vec();
+                if !self.file_waits() {
+                    self.follow_with_file(&document);
+                }
+            }
             Carried::Replaced(known) => self.known = known.map(|known| *known),
             Carried::Not(_, cause) => {
                 tracing::warn!(%cause, "what need not wait for the reload does, too");
