@@ -15,7 +15,7 @@ mod run;
 mod services;
 mod signals;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
@@ -24,6 +24,9 @@ use crate::{
     failure::Failure,
 };
 
+/// How long what goes on in the background may take to end.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let args = Args::parse();
     log::start(&args.log);
@@ -31,7 +34,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(|error| Failure::from(anyhow::Error::new(error).context("starting the runtime")))
-        .and_then(|runtime| runtime.block_on(carry_out(args)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(carry_out(args));
+            // A disk that hangs holds its thread, which must not keep the program.
+            runtime.shutdown_timeout(SHUTDOWN_WITHIN);
+            outcome
+        });
     match outcome {
         Ok(code) => code,
         Err(failure) => failure.report(),

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) use self::part::put;
 use crate::{
     check::Check,
-    error::{ApplyError, CommandError, WriteError},
+    error::{ApplyError, CommandError, Step, WriteError},
     file::{ConfigFile, How, Prepared, Staged, Text, Written},
     reload::{Attempt, Pace, Reload},
 };
@@ -279,24 +279,25 @@ impl Applier {
     }
 
     async fn write(&mut self, text: &Text, change: &mut Change) -> Result<(), ApplyError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let staged = file.stage(text.clone()).await?;
-        let (staged, checked) = checked(self.check.as_ref(), staged, file).await?;
+        let Some(file) = self.file.clone() else { return Ok(()) };
+        let staged = file.within(file.stage(text.clone())).await?;
+        let (staged, checked) = checked(self.check.as_ref(), staged, &file).await?;
         change.checked = checked;
-        hold(file).await;
-        change.written = Some(self.commit(staged).await?);
+        hold(&file).await;
+        change.written = Some(self.commit(&file, staged).await?);
         self.counters.writes += 1;
         Ok(())
     }
 
-    async fn commit(&mut self, staged: Staged) -> Result<Written, WriteError> {
+    async fn commit(&mut self, file: &ConfigFile, staged: Staged) -> Result<Written, WriteError> {
         if self.reload.is_none() {
-            return staged.commit().await;
+            return file.within(staged.commit()).await;
         }
         let before = self.pending;
         self.pending = true;
-        let result = staged.commit_before_reload().await;
-        if result.is_err() {
+        let result = file.within(staged.commit_before_reload()).await;
+        // What was given up on may be done later.
+        if result.as_ref().is_err_and(|error| error.step() != Step::Wait) {
             self.pending = before;
         }
         result

@@ -33,6 +33,8 @@ pub enum Step {
     Keep,
     /// Noting what HAProxy was told before the file holds it.
     Note,
+    /// Waiting for a disk that does not answer.
+    Wait,
 }
 
 impl fmt::Display for Step {
@@ -48,6 +50,7 @@ impl fmt::Display for Step {
             Self::Unmark => "removing the note of a pending reload",
             Self::Keep => "keeping the last good text in",
             Self::Note => "noting what HAProxy was told in",
+            Self::Wait => "waiting for the disk of",
         })
     }
 }

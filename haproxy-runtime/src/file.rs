@@ -8,6 +8,7 @@ mod text;
 mod write;
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,7 +17,7 @@ use std::{
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     task::spawn_blocking,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 pub use self::text::Text;
@@ -101,6 +102,9 @@ impl ConfigFile {
     /// Clay's HAProxy container starts `inotifywait` anew after each event, and misses what happens until it watches
     /// again: some ten milliseconds, more on a loaded machine.
     pub const HOLD: Duration = Duration::from_millis(500);
+
+    /// How long a disk that does not answer is waited for, by whoever has something else to do.
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     /// A handle on the file at `path`. Touches nothing yet.
     ///
@@ -209,7 +213,8 @@ impl ConfigFile {
     /// What was noted last; `None` when nothing is.
     pub(crate) async fn told(&self) -> Result<Option<Vec<u8>>, WriteError> {
         let disk = Arc::clone(&self.disk);
-        joined(spawn_blocking(move || disk.told()).await, self.path())
+        let told = async { joined(spawn_blocking(move || disk.told()).await, self.path()) };
+        self.within(told).await
     }
 
     /// Writes `text` to the candidate, which then waits to be committed. The live file is not touched.
@@ -242,13 +247,25 @@ impl ConfigFile {
         work: impl FnOnce(&Disk) -> Result<T, WriteError> + Send + 'static,
     ) -> Result<T, WriteError> {
         let disk = Arc::clone(&self.disk);
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        let work = move || {
-            let result = work(&disk);
-            drop(turn);
-            result
+        let work = async {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let work = move || {
+                let result = work(&disk);
+                drop(turn);
+                result
+            };
+            joined(spawn_blocking(work).await, self.path())
         };
-        joined(spawn_blocking(work).await, self.path())
+        self.within(work).await
+    }
+
+    /// Gives up on a disk that does not answer. What it was asked for may be done later, in its turn.
+    pub(crate) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, WriteError>>,
+    ) -> Result<T, WriteError> {
+        let result = timeout(Self::PATIENCE, work).await;
+        result.unwrap_or_else(|_| Err(WriteError::at(Step::Wait, self.path())(ErrorKind::TimedOut.into())))
     }
 }
 

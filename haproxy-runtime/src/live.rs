@@ -80,7 +80,7 @@ const ROUNDS: usize = 3;
 /// - Where a server of other options takes the place of one, the process has no revision of ours until the change is whole: what was cut
 ///   off in the middle is a reload.
 /// - What needs the file (a reload, putting the last good one back, [`flush`](Self::flush)) waits for the write that runs, and replaces
-///   those that wait.
+///   those that wait. Except for `flush`, it gives up on a disk that does not answer within ten seconds.
 ///
 /// Call [`flush`](Self::flush) before the program ends.
 ///

@@ -38,7 +38,7 @@ impl Applier {
             self.prepare().await?;
         }
         match &self.file {
-            Some(file) => put(file, text).await,
+            Some(file) => file.within(put(file, text)).await,
             None => Ok(None),
         }
     }

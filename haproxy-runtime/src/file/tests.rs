@@ -250,7 +250,7 @@ async fn a_write_dropped_half_way_leaves_whole_text_and_no_candidate() {
     let file = file(&path, Staging::Beside, |calls| calls.sync = gated);
 
     let closed = GATE.lock().await;
-    tokio::time::timeout(moment, file.stage((*b"new").into())).await.unwrap_err();
+    timeout(moment, file.stage((*b"new").into())).await.unwrap_err();
     drop(closed);
     // Takes its turn behind the abandoned write, so what that leaves behind is all there is.
     assert!(file.holds((*b"old").into()).await.unwrap());
@@ -258,7 +258,7 @@ async fn a_write_dropped_half_way_leaves_whole_text_and_no_candidate() {
 
     let staged = file.stage((*b"new").into()).await.unwrap();
     let closed = GATE.lock().await;
-    tokio::time::timeout(moment, staged.commit()).await.unwrap_err();
+    timeout(moment, staged.commit()).await.unwrap_err();
     drop(closed);
     assert!(file.holds((*b"new").into()).await.unwrap());
     assert_eq!(names(&directory), ["haproxy.cfg"]);

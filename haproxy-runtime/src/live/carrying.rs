@@ -188,10 +188,13 @@ impl Live {
         wanted: &Arc<Document>,
         deed: &mut Deed,
     ) -> Result<Known, LiveError> {
-        self.stop_writing().await;
         let text = self.text(wanted);
         let failures = self.applier.failures(&text);
-        match self.applier.write_alone(&text).await {
+        let written = match self.stop_writing().await {
+            Ok(()) => self.applier.write_alone(&text).await,
+            Err(error) => Err(error.into()),
+        };
+        match written {
             Ok(written) => {
                 deed.written = written.or(deed.written.take());
                 self.file_holds(wanted);

@@ -305,12 +305,18 @@ impl Live {
     }
 
     /// Waits for the write that runs, so that another one can't be overtaken by it. Nothing is to be written any more.
-    pub(super) async fn stop_writing(&mut self) {
+    ///
+    /// # Errors
+    /// It does not end: nothing is changed.
+    pub(super) async fn stop_writing(&mut self) -> Result<(), WriteError> {
         while self.filing.writing.is_some() {
-            let ended = self.filing.ended(self.applier.file()).await;
+            let Some(file) = self.applier.file() else { break };
+            let filing = &mut self.filing;
+            let ended = file.within(async { Ok(filing.ended(Some(file)).await) }).await?;
             self.take_in(ended);
         }
         self.filing.wanted = None;
+        Ok(())
     }
 
     /// No reload is due any more, once the file holds what HAProxy runs.

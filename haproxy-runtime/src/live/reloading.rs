@@ -56,7 +56,14 @@ impl Live {
         }
         if behind {
             // From here on the file is this reload's.
-            self.stop_writing().await;
+            if let Err(error) = self.stop_writing().await {
+                self.known = known;
+                let mut error = LiveError::new(ApplyError::from(error).into(), causes);
+                let mut done = Deed::default();
+                self.make_do(meanwhile, &mut done).await;
+                error.done = Some(Box::new(done)).filter(|done| !done.is_nothing());
+                return Err(error);
+            }
             if due && self.holds(&text).await {
                 self.applier.require_reload();
             }

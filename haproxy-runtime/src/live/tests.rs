@@ -17,7 +17,11 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::fake::{Does, Fake, Says};
 use super::*;
-use crate::{file::Staging, socket::Limits};
+use crate::{
+    error::{ApplyError, Step},
+    file::Staging,
+    socket::Limits,
+};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -133,6 +137,36 @@ async fn a_write_that_runs_never_overtakes_a_reload() {
     assert!(live.behind().is_none(), "what was to be written before is not any more");
     live.flush().await.unwrap();
     assert_eq!(place.file(), 1);
+}
+
+#[tokio::test]
+async fn a_reload_gives_up_on_a_disk_that_hangs_and_is_tried_again() {
+    static GATE: Mutex<()> = Mutex::const_new(());
+    let (place, mut live) = Place::new(|file| {
+        let _open = GATE.blocking_lock();
+        file.sync_all()
+    })
+    .await;
+    let closed = GATE.lock().await;
+    add(&mut live, 1).await;
+    // By a write of before, and by none.
+    for servers in [1, 2] {
+        let reloaded = document(servers, &["balance leastconn"]);
+        let mut apply = Box::pin(live.apply(&reloaded));
+        assert!(timeout(Duration::from_millis(200), &mut apply).await.is_err(), "the disk is not to be had");
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::resume();
+        let error = timeout(DEADLINE, apply).await.unwrap().unwrap_err();
+        let LiveFault::Apply(ApplyError::Write(error)) = error.fault() else { panic!("{error:?}") };
+        assert_eq!(error.step(), Step::Wait);
+    }
+    drop(closed);
+    let wanted = document(2, &["balance leastconn"]);
+    let progress = timeout(DEADLINE, live.apply(&wanted)).await.unwrap().unwrap();
+    assert!(matches!(progress, Progress::Changed(_)), "{progress:?}");
+    live.flush().await.unwrap();
+    assert_eq!(place.file(), 2);
 }
 
 #[tokio::test]
