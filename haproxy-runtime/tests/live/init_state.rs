@@ -33,13 +33,13 @@ impl Health {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (well, passed, failed) = (Arc::<AtomicBool>::default(), Arc::default(), Arc::default());
-        let (is_well, passes, fails) = (Arc::clone(&well), Arc::clone(&passed), Arc::clone(&failed));
+        let (good, yes, no) = (Arc::clone(&well), Arc::clone(&passed), Arc::clone(&failed));
         let task = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = [0; 1024];
                 let (status, count): (_, &AtomicUsize) =
-                    if is_well.load(Ordering::SeqCst) { ("200 OK", &passes) } else { ("503 No", &fails) };
+                    if good.load(Ordering::SeqCst) { ("200 OK", &yes) } else { ("503 No", &no) };
                 // Whoever does not ask is not told.
                 if stream.read(&mut request).await.is_ok_and(|count| count > 0) {
                     count.fetch_add(1, Ordering::SeqCst);
