@@ -11,6 +11,10 @@ use tokio::time::Instant;
 use super::{Cause, Deed, Live, LiveError, acquaintance::Known};
 use crate::socket::{Answers, Outcome, Revision, SocketError, SocketFault, Verdict};
 
+/// The command that tells the process which document it runs. It counts where there are no others: a server that comes back
+/// disabled while it leaves is in maintenance already.
+const STAMP: usize = 1;
+
 /// What came of commands.
 pub(super) enum Carried {
     /// The process runs what was wanted, and says so.
@@ -41,7 +45,7 @@ impl Live {
             Ok(answers) if answers.succeeded() => {
                 known.document = Arc::clone(wanted);
                 known.leaving = commands.leaving().clone();
-                self.done(commands.steps().len(), deed);
+                self.done(commands.steps().len().max(STAMP), deed);
                 self.keep(known);
                 return Carried::Out;
             }
@@ -120,7 +124,7 @@ impl Live {
         match stamped {
             Ok(()) => {
                 self.doubted = None;
-                self.done(commands.steps().len(), deed);
+                self.done(commands.steps().len().max(STAMP), deed);
                 deed.commands += mended.commands;
                 self.keep(next);
                 Carried::Out
@@ -158,7 +162,7 @@ impl Live {
             });
         }
         if new {
-            self.done(1, deed);
+            self.done(STAMP, deed);
             self.follow_with_file(wanted);
         }
         self.keep(known);

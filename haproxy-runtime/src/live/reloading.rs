@@ -29,6 +29,7 @@ type Deferral = Option<(Instant, Vec<Cause>)>;
 
 impl Live {
     /// Has HAProxy load `wanted`, if the pace permits it. `known` runs meanwhile, and goes on if it fails.
+    #[expect(clippy::too_many_lines, reason = "one decision after the other, each of which ends it")]
     pub(super) async fn reload(
         &mut self,
         wanted: &Arc<Document>,
