@@ -118,8 +118,6 @@ impl Live {
             }
             Err(error) => error.into(),
         };
-        self.applier.failed(&text, failures);
-        self.failing = Some((purpose, failures.saturating_add(1)));
         let mut error = LiveError::new(fault, causes);
         let touched =
             matches!(error.fault, LiveFault::Unverified(_) | LiveFault::Apply(ApplyError::Reload { .. }));
@@ -143,6 +141,9 @@ impl Live {
             done.took = started.elapsed();
             error.done = Some(Box::new(done));
         }
+        // The pause is one after all of this.
+        self.applier.failed(&text, failures);
+        self.failing = Some((purpose, failures.saturating_add(1)));
         Err(error)
     }
 
