@@ -121,5 +121,5 @@ pub use name::{Cookie, InvalidCookie, InvalidName, Name};
 pub use number::{InvalidServerId, InvalidWeight, ServerId, Weight};
 pub use option::{InvalidOption, OptionPool, OptionProblem, ServerOptions};
 pub use readback::{DocumentLines, ReadBack, ReadBackLines};
-pub use render::{HEADER, Renderer, render, render_service};
+pub use render::{HEADER, Renderer, pieces, render, render_service};
 pub use server::{Server, ServerBuilder};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 
 use askama::Template;
@@ -62,15 +63,16 @@ pub fn render(document: &Document) -> String {
 
 /// Whether [`render`] of the document gives exactly this text. Never holds more than the text of one service.
 pub(crate) fn is_text_of(text: &str, document: &Document) -> bool {
+    let rest = pieces(document).try_fold(text, |rest, piece| rest.strip_prefix(piece.as_str()));
+    rest.is_some_and(str::is_empty)
+}
+
+/// What [`render`] returns, piece by piece, of which none is kept: to compare a text of 10 MB with a document of that size.
+pub fn pieces(document: &Document) -> impl Iterator<Item = String> {
     let services = document.services.iter().map(|service| render_service(service));
-    let mut rest = text.strip_prefix(head(document).as_str());
-    for service in services {
-        rest = rest.and_then(|rest| rest.strip_prefix(service.as_str()));
-        if rest.is_none() {
-            break;
-        }
-    }
-    rest == Some(&tail(document))
+    // Made when their turn comes.
+    let tail = iter::once_with(|| tail(document));
+    iter::once_with(|| head(document)).chain(services).chain(tail)
 }
 
 /// The frontend and the backend of one service: a part of what [`render`] returns, as it stands there, each section
@@ -139,7 +141,7 @@ impl Renderer {
     /// whole is in memory once.
     pub fn pieces(&mut self, document: &Document) -> Vec<Arc<str>> {
         let services = self.texts(document).into_iter().map(|rendered| rendered.text);
-        let pieces = std::iter::once(head(document).into()).chain(services);
+        let pieces = iter::once(head(document).into()).chain(services);
         pieces.chain([tail(document).into()]).collect()
     }
 

@@ -9,6 +9,7 @@ use crate::document::{Backend, Document, Service};
 use crate::line::Line;
 use crate::plan::Revision;
 use crate::render::{is_text_of, own};
+use crate::server::Server;
 
 impl ReadBack {
     /// The document that renders to exactly `text`; `None` if there is none, because the file is not one of ours, or was edited.
@@ -115,7 +116,12 @@ fn before(service: &Arc<Service>, was: Backend) -> Arc<Service> {
             _ => was.lines,
         };
     }
-    before.backend.servers = was.servers;
+    // What stays is shared with what is wanted, server by server.
+    let wanted: HashMap<&str, &Server> =
+        service.backend.servers.iter().map(|server| (server.name().as_str(), server)).collect();
+    let same =
+        |was: &Server| wanted.get(was.name().as_str()).copied().filter(|wanted| *wanted == was).cloned();
+    before.backend.servers = was.servers.into_iter().map(|was| same(&was).unwrap_or(was)).collect();
     Arc::new(before)
 }
 
@@ -130,7 +136,7 @@ mod tests {
     use std::num::NonZeroU16;
 
     use super::*;
-    use crate::{Bind, Frontend, Name, Renderer, Section, Server, render};
+    use crate::{Bind, Frontend, Name, Renderer, Section, render};
 
     fn name(text: &str) -> Name {
         Name::parse(text).unwrap()

@@ -56,6 +56,25 @@ impl Text {
         }
     }
 
+    /// Whether these texts, one after the other, are its bytes.
+    pub(crate) fn is(&self, texts: impl IntoIterator<Item = String>) -> bool {
+        let (mut ours, mut left) = (self.pieces(), &[][..]);
+        for text in texts {
+            let mut text = text.as_bytes();
+            while !text.is_empty() {
+                if left.is_empty() {
+                    left = ours.next().unwrap_or_default();
+                }
+                let both = left.len().min(text.len());
+                if both == 0 || left[..both] != text[..both] {
+                    return false;
+                }
+                (left, text) = (&left[both..], &text[both..]);
+            }
+        }
+        left.is_empty() && ours.next().is_none()
+    }
+
     /// The bytes, piece by piece.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.pieces.iter().map(AsRef::as_ref)
@@ -168,6 +187,16 @@ mod tests {
         assert_eq!(text(&[""]), Text::default());
         assert!(Text::default().is_empty() && !whole.is_empty());
     }
+    #[test]
+    fn a_text_is_what_others_are_one_after_the_other() {
+        let is = |texts: &[&str]| text(&["abc", "def"]).is(texts.iter().map(ToString::to_string));
+        assert!(is(&["abcdef"]) && is(&["", "ab", "cde", "f", ""]) && is(&["abc", "def"]));
+        for other in [&["abcde"][..], &["abcdef", "g"], &["abc"], &["abc", "deg"], &["bcdef"], &[]] {
+            assert!(!is(other), "{other:?}");
+        }
+        assert!(Text::default().is([]) && Text::default().is([String::new()]));
+    }
+
     #[test]
     fn lines_are_whole_wherever_pieces_end() {
         let lines = |text: &Text| {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use haproxy_render::{
-    Document, DocumentLines, ReadBack,
+    Document, DocumentLines, ReadBack, pieces,
     plan::{Capabilities, Leaving, Planner, Query, Version},
 };
 use tokio::time::{Instant, sleep};
@@ -187,7 +187,7 @@ impl Live {
             ours
         });
         let document = lines.finish().filter(|_| ours)?;
-        if self.text(&document) == text {
+        if text.is(pieces(&document)) {
             return Some(Arc::new(document));
         }
         // Sections are others. That takes a reload, next to which the whole text is little.
