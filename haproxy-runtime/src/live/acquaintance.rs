@@ -27,6 +27,16 @@ pub(super) struct Known {
     pub(super) leaving: Leaving,
 }
 
+/// What was found out about who runs.
+pub(super) struct Found {
+    /// Who leaves is not known yet.
+    pub(super) known: Known,
+    /// The document that the file was made from, if that can be told.
+    pub(super) held: Option<Arc<Document>>,
+    /// Whether the process says its revision. If not, its servers were found to be those of the document.
+    pub(super) stamped: bool,
+}
+
 impl Known {
     pub(super) fn revision(&self) -> Option<Revision> {
         self.document.revision.map(Revision::from)
@@ -64,50 +74,53 @@ impl Live {
         wanted: &Arc<Document>,
         deed: &mut Deed,
     ) -> Result<Known, Cause> {
-        let (socket, process) = self.meet().await?;
-        if let Some((doubted, cause)) = &self.doubted
-            && *doubted == process.identity
-        {
-            return Err(cause.clone());
-        }
         let pending = self.is_reload_pending().await;
-        let held = self.read_file(wanted).await;
+        let Found { mut known, held, stamped } = self.find(wanted, pending).await?;
         if let Some(held) = held.as_ref().filter(|_| !self.filing.is_behind()) {
             self.filing.holds(held);
         }
-        // What it was told may not be in the file yet.
-        let document = match &process.revision {
-            Some(runs) => self.ran(runs, held.as_deref()).await,
-            None => None,
-        };
-        let holds = held.as_ref().and_then(|held| held.revision);
-        let document = document.or(held).ok_or(Cause::File)?;
-        let said = document.revision.map(Revision::from);
-        let planner = self.planner(&socket, &process).await?;
-        let mut known =
-            Known { socket, identity: process.identity, planner, document, leaving: Leaving::default() };
-        match (said, process.revision) {
-            // An earlier version of this program wrote no revisions: what HAProxy shows has to do.
-            (None, None) if pending => return Err(Cause::Pending),
-            (None, None) => {
-                if !self.is_in_order(&known).await? {
-                    return Err(Cause::Revision { runs: None });
-                }
+        if stamped {
+            // A file that could not be put back is not what runs.
+            if held.and_then(|held| held.revision) == known.document.revision {
+                self.applier.settle().await;
             }
-            (said, runs) if said != runs => return Err(Cause::Revision { runs }),
-            _ => {
-                // A file that could not be put back is not what runs.
-                if holds == known.document.revision {
-                    self.applier.settle().await;
-                }
-                self.mend(&mut known, deed).await?;
-            }
+            self.mend(&mut known, deed).await?;
         }
         self.awaited.take_if(|awaited| awaited.is(&known.document));
         self.doubted = None;
         self.good = Some(Arc::clone(&known.document));
         self.departures.follow(&known.leaving, Instant::now());
         Ok(known)
+    }
+
+    /// Finds out who runs, and by what it says which document. Changes nothing; `pending` is whether a reload is due from before.
+    pub(super) async fn find(&mut self, wanted: &Arc<Document>, pending: bool) -> Result<Found, Cause> {
+        let (socket, process) = self.meet().await?;
+        if let Some((doubted, cause)) = &self.doubted
+            && *doubted == process.identity
+        {
+            return Err(cause.clone());
+        }
+        let held = self.read_file(wanted).await;
+        // What it was told may not be in the file yet.
+        let document = match &process.revision {
+            Some(runs) => self.ran(runs, held.as_deref()).await,
+            None => None,
+        };
+        let document = document.or_else(|| held.clone()).ok_or(Cause::File)?;
+        let said = document.revision.map(Revision::from);
+        let planner = self.planner(&socket, &process).await?;
+        let leaving = Leaving::default();
+        let known = Known { socket, identity: process.identity, planner, document, leaving };
+        let stamped = match (said, process.revision) {
+            // An earlier version of this program wrote no revisions: what HAProxy shows has to do.
+            (None, None) if pending => return Err(Cause::Pending),
+            (None, None) if self.is_in_order(&known).await? => false,
+            (None, None) => return Err(Cause::Revision { runs: None }),
+            (said, runs) if said != runs => return Err(Cause::Revision { runs }),
+            _ => true,
+        };
+        Ok(Found { known, held, stamped })
     }
 
     /// The process that has taken the place of the one that `known` is about; `None` if what it runs is not known.
@@ -141,7 +154,7 @@ impl Live {
     }
 
     /// The document of revision `runs`, which may not be what the file has: `held`.
-    pub(super) async fn ran(&mut self, runs: &Revision, held: Option<&Document>) -> Option<Arc<Document>> {
+    async fn ran(&mut self, runs: &Revision, held: Option<&Document>) -> Option<Arc<Document>> {
         if let Some(document) = self.filing.document(runs) {
             return Some(Arc::clone(document));
         }
@@ -168,7 +181,7 @@ impl Live {
     }
 
     /// The document that the file was made from.
-    pub(super) async fn read_file(&mut self, wanted: &Arc<Document>) -> Option<Arc<Document>> {
+    async fn read_file(&mut self, wanted: &Arc<Document>) -> Option<Arc<Document>> {
         let same = self.text(wanted);
         let file = self.applier.file()?;
         if file.holds(same).await.unwrap_or(false) {

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use haproxy_render::{
     Document,
-    plan::{Change, Commands, Departure, Leaving, Plan, Step, Stranger},
+    plan::{Change, Commands, Departure, Plan, Step, Stranger},
 };
 
-use super::{Cause, Live, acquaintance::Known};
-use crate::{error::WriteError, socket::Revision};
+use super::{
+    Cause, Live,
+    acquaintance::{Found, Known},
+};
+use crate::error::WriteError;
 
 /// What an apply would do now: the same that its [`Deed`](super::Deed) would tell of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,50 +161,29 @@ impl Live {
         pending: bool,
         preview: &mut Preview,
     ) -> Result<Known, Cause> {
-        let (socket, process) = self.meet().await?;
-        if let Some((doubted, cause)) = &self.doubted
-            && *doubted == process.identity
-        {
-            return Err(cause.clone());
+        let Found { mut known, stamped, .. } = self.find(wanted, pending).await?;
+        if !stamped {
+            return Ok(known);
         }
-        let held = self.read_file(wanted).await;
-        let document = match &process.revision {
-            Some(runs) => self.ran(runs, held.as_deref()).await,
-            None => None,
-        };
-        let document = document.or(held).ok_or(Cause::File)?;
-        let said = document.revision.map(Revision::from);
-        let planner = self.planner(&socket, &process).await?;
-        let same = self.known.as_ref().filter(|known| known.identity == process.identity);
-        let leaving = same.map_or_else(Leaving::default, |known| known.leaving.clone());
-        let mut known = Known { socket, identity: process.identity, planner, document, leaving };
-        match (said, process.revision) {
-            (None, None) if pending => return Err(Cause::Pending),
-            (None, None) => {
-                if !self.is_in_order(&known).await? {
-                    return Err(Cause::Revision { runs: None });
-                }
+        if let Some(same) = self.known.as_ref().filter(|same| same.identity == known.identity) {
+            known.leaving = same.leaving.clone();
+        }
+        let repair = self.inspect_twice(&known).await?;
+        preview.strangers = repair.strangers;
+        known.leaving = repair.leaving;
+        match repair.plan {
+            Plan::Nothing => {}
+            plan if self.is_incurable(&plan) => {}
+            Plan::Commands(commands) => {
+                preview.add(&commands);
+                preview.repaired = commands.changes().to_vec();
+                known.leaving = commands.leaving().clone();
             }
-            (said, runs) if said != runs => return Err(Cause::Revision { runs }),
-            _ => {
-                let repair = self.inspect_twice(&known).await?;
-                preview.strangers = repair.strangers;
-                known.leaving = repair.leaving;
-                match repair.plan {
-                    Plan::Nothing => {}
-                    plan if self.is_incurable(&plan) => {}
-                    Plan::Commands(commands) => {
-                        preview.add(&commands);
-                        preview.repaired = commands.changes().to_vec();
-                        known.leaving = commands.leaving().clone();
-                    }
-                    Plan::Reload(reload) => {
-                        let reason = reload.reasons().first().cloned();
-                        return Err(reason.map_or(Cause::Relapse, Cause::Needed));
-                    }
-                    _ => return Err(Cause::Relapse),
-                }
+            Plan::Reload(reload) => {
+                let reason = reload.reasons().first().cloned();
+                return Err(reason.map_or(Cause::Relapse, Cause::Needed));
             }
+            _ => return Err(Cause::Relapse),
         }
         Ok(known)
     }

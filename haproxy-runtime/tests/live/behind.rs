@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use haproxy_render::Server;
 use haproxy_runtime::{Cause, Filed, Live, Progress};
 use tokio::time::timeout;
 
@@ -20,7 +21,7 @@ fn unblock(site: &Site) {
 }
 
 /// A change by commands alone.
-async fn told(live: &mut Live, servers: Vec<haproxy_render::Server>) {
+async fn told(live: &mut Live, servers: Vec<Server>) {
     match live.apply(&document(servers)).await.unwrap() {
         Progress::Changed(deed) => assert!(deed.reloaded.is_none() && deed.written.is_none(), "{deed}"),
         other => panic!("{other:?}"),
@@ -62,18 +63,25 @@ async fn live_a_file_that_can_not_be_written_is_tried_again_and_membership_goes_
     assert_eq!(site.reloads(), 0);
 }
 
+/// An HAProxy with the first server that was told of the second, and that somebody has reloaded before its file could follow.
+async fn reloaded_in_the_lag(one: &Server, two: &Server) -> (Site, Live) {
+    let first = document(vec![one.clone()]);
+    let site = Site::start(&first, By::Master).await;
+    let mut live = site.live();
+    changed(&mut live, &first).await;
+    block(&site);
+    told(&mut live, vec![one.clone(), two.clone()]).await;
+    site.reload_by_hand(&live).await;
+    (site, live)
+}
+
 #[tokio::test]
 async fn live_a_haproxy_that_somebody_reloads_before_its_file_has_followed_is_brought_forward_by_the_next_change()
  {
     let a = Echo::start(b'a').await;
     let (one, two, three) =
         (server("a", a.port, 1, ""), server("b", a.port, 2, ""), server("c", a.port, 3, ""));
-    let site = Site::start(&document(vec![one.clone()]), By::Master).await;
-    let mut live = site.live();
-    changed(&mut live, &document(vec![one.clone()])).await;
-    block(&site);
-    told(&mut live, vec![one.clone(), two.clone()]).await;
-    site.reload_by_hand(&live).await;
+    let (site, mut live) = reloaded_in_the_lag(&one, &two).await;
     assert_eq!(names(&site).await, ["a"], "the file had no more");
     told(&mut live, vec![one, two, three]).await;
     assert_eq!((names(&site).await, site.reloads()), (["a", "b", "c"].map(str::to_owned).to_vec(), 0));
@@ -83,12 +91,7 @@ async fn live_a_haproxy_that_somebody_reloads_before_its_file_has_followed_is_br
 async fn live_a_haproxy_that_somebody_reloads_before_its_file_has_followed_is_found_when_it_has() {
     let a = Echo::start(b'a').await;
     let (one, two) = (server("a", a.port, 1, ""), server("b", a.port, 2, "weight 7"));
-    let site = Site::start(&document(vec![one.clone()]), By::Master).await;
-    let mut live = site.live();
-    changed(&mut live, &document(vec![one.clone()])).await;
-    block(&site);
-    told(&mut live, vec![one.clone(), two.clone()]).await;
-    site.reload_by_hand(&live).await;
+    let (site, mut live) = reloaded_in_the_lag(&one, &two).await;
     unblock(&site);
     while filed(&mut live).await != Filed::Replaced {}
     told(&mut live, vec![one, two]).await;
@@ -102,19 +105,14 @@ async fn live_a_haproxy_that_somebody_reloads_before_its_file_has_followed_is_fo
 async fn live_a_reconciliation_brings_a_haproxy_forward_whose_file_can_not_follow() {
     let a = Echo::start(b'a').await;
     let (one, two) = (server("a", a.port, 1, ""), server("b", a.port, 2, ""));
-    let site = Site::start(&document(vec![one.clone()]), By::Master).await;
-    let mut live = site.live();
-    changed(&mut live, &document(vec![one.clone()])).await;
-    block(&site);
-    told(&mut live, vec![one.clone(), two.clone()]).await;
-    site.reload_by_hand(&live).await;
+    let (site, mut live) = reloaded_in_the_lag(&one, &two).await;
     live.reconcile().await;
     told(&mut live, vec![one, two]).await;
     assert_eq!((names(&site).await, site.reloads()), (["a", "b"].map(str::to_owned).to_vec(), 0));
 }
 
 /// A run of this program that ends at once after it has told HAProxy of a second server, of these options.
-async fn killed_in_the_lag(site: &Site, port: u16, options: &str) -> Vec<haproxy_render::Server> {
+async fn killed_in_the_lag(site: &Site, port: u16, options: &str) -> Vec<Server> {
     let both = vec![server("a", port, 1, ""), server("b", port, 2, options)];
     let mut live = site.live();
     changed(&mut live, &document(both[..1].to_vec())).await;
