@@ -156,9 +156,8 @@ impl Agent {
             sleep_until(at).await;
             applied = reconciler.apply().await;
         }
-        if applied.is_ok() {
-            applied = reconciler.output.flush().await;
-        }
+        let filed = reconciler.output.flush().await;
+        applied = applied.and(filed);
         reconciler.keeper.finish().await;
         applied?;
         reconciler.output.see_out().await;

@@ -91,6 +91,7 @@ mod template;
 pub use agent::{Agent, AgentError};
 pub use config::Config;
 pub use discovery_core as discovery;
+pub use haproxy_runtime::Failure;
 pub use plan::{Action, Kind, Planned, PlannedChange, Unanswered};
 pub use registry::{Context, Registry, Source};
 pub use state::StateFileStatus;

@@ -1,8 +1,10 @@
 //! Carries the desired state out, and says so.
 
 mod earlier;
+mod summary;
+mod word;
 
-use std::{fmt, future::pending, time::Duration};
+use std::{future::pending, time::Duration};
 
 use haproxy_render::{Document, Renderer};
 use haproxy_runtime::{
@@ -12,6 +14,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
 pub(crate) use self::earlier::read_back;
+use self::{
+    summary::{NAMED, Summary},
+    word::Word,
+};
 use crate::{AgentError, config, model::Changed};
 
 /// How long the end of the program waits for the file to hold what HAProxy runs.
@@ -33,6 +39,7 @@ pub(crate) struct Output {
     settle: Duration,
     /// Before that, no commands.
     pause: Option<Instant>,
+    word: Word,
 }
 
 /// When news may be applied.
@@ -87,9 +94,6 @@ pub struct OutputStatus {
     pub unloaded: Option<Instant>,
 }
 
-/// How many services a log line names.
-const NAMED: usize = 5;
-
 impl Output {
     pub(crate) fn new(output: &config::Output, times: config::Times) -> Self {
         let way = match (&output.socket, &output.file) {
@@ -121,7 +125,16 @@ impl Output {
                 Way::Reloads { applier: Box::new(applier), renderer: Renderer::default() }
             }
         };
-        Self { way, retry_at: None, failures: 0, changes: Vec::new(), settle: times.settle, pause: None }
+        let word = Word::new(output.file.clone());
+        Self {
+            way,
+            retry_at: None,
+            failures: 0,
+            changes: Vec::new(),
+            settle: times.settle,
+            pause: None,
+            word,
+        }
     }
 
     /// Makes ready to write: early, so that whoever watches the directory has seen it before the first write.
@@ -180,6 +193,7 @@ impl Output {
 
     /// Has the file hold what HAProxy runs, before the program ends.
     pub(crate) async fn flush(&mut self) -> Result<(), AgentError> {
+        let _ = timeout(FLUSH_WITHIN, self.word.finish()).await;
         let Way::Commands(live) = &mut self.way else { return Ok(()) };
         match timeout(FLUSH_WITHIN, live.flush()).await {
             Ok(result) => result.map_err(|error| AgentError::Behind(Some(error))),
@@ -321,11 +335,13 @@ impl Output {
                     other => (chain(other), None),
                 };
                 error!(changed = %Summary(&self.changes), error = cause, done, ?retry_in, "HAProxy was not brought up to date");
+                self.word.put(Some(&cause));
                 status.error = Some(cause);
                 return Err(error);
             }
         }
         (self.retry_at, self.failures) = (None, 0);
+        self.word.put(None);
         self.changes.clear();
         status.applied = Some(Instant::now());
         status.error = None;
@@ -370,36 +386,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// `web +1 -2 ~0, db +1 -0 ~0 and 3 more`.
-struct Summary<'a>(&'a [Changed]);
-
-impl fmt::Display for Summary<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, changed) in self.0.iter().take(NAMED).enumerate() {
-            let Changed { service, added, removed, altered } = changed;
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{service} +{added} -{removed} ~{altered}")?;
-        }
-        match self.0.len() {
-            0 => f.write_str("no servers"),
-            all if all > NAMED => write!(f, " and {} more", all - NAMED),
-            _ => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_summary_names_a_few_services_and_counts_the_rest() {
-        let changed = |service: &str| Changed { service: service.into(), added: 1, removed: 2, altered: 0 };
-        assert_eq!(Summary(&[changed("a"), changed("b")]).to_string(), "a +1 -2 ~0, b +1 -2 ~0");
-        let many: Vec<_> = "abcdefgh".chars().map(|name| changed(&name.to_string())).collect();
-        assert!(Summary(&many).to_string().ends_with("e +1 -2 ~0 and 3 more"));
-        assert_eq!(Summary(&[]).to_string(), "no servers");
-    }
 
     #[test]
     fn what_fails_is_never_tried_again_at_once() {

@@ -12,22 +12,34 @@ use agent::{
 };
 use anyhow::{Context as _, anyhow};
 use comfy_table::{Table, presets};
+use tracing::warn;
 
 use crate::failure::Failure;
 
-/// Prints what is discovered now. Services without an answer are shown, and make it fail.
+/// Prints what is discovered now, and whether HAProxy could not be brought to serve it. Services without an answer are shown, and
+/// make it fail.
 pub(crate) async fn services(config: Config, json: bool) -> Result<(), Failure> {
+    let failure = config.last_failure().await.as_ref().map(not_applied);
     let agent = Agent::new(config);
     let status = agent.status();
     let found = agent.discover().await;
     let services = status.services();
-    let text = if json {
-        with_former(found, &services).to_json()
+    if json {
+        print(&with_former(found, &services).to_json())?;
+        if let Some(failure) = failure {
+            warn!("{failure}");
+        }
     } else {
-        format!("{}\n", table(&services).trim_fmt())
-    };
-    print(&text)?;
+        let failure = failure.map(|failure| format!("\n{failure}\n")).unwrap_or_default();
+        print(&format!("{}\n{failure}", table(&services).trim_fmt()))?;
+    }
     unanswered(&services).map_or(Ok(()), |silent| Err(anyhow!(silent).into()))
+}
+
+/// What stands between what is discovered and what HAProxy runs.
+fn not_applied(failure: &agent::Failure) -> String {
+    let age = SystemTime::now().duration_since(failure.at).unwrap_or_default();
+    format!("HAProxy was not brought up to date, {} ago: {}", Whole(age), failure.error.trim_end())
 }
 
 /// Adds what the state file has of services whose source does not answer, marked as such.

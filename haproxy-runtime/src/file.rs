@@ -1,6 +1,7 @@
 //! The configuration file: replaced in one step, or left as it was.
 
 mod disk;
+mod failure;
 mod pending;
 mod read;
 mod target;
@@ -20,11 +21,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub use self::text::Text;
 use self::{
     disk::{Disk, Put},
     target::Target,
 };
+pub use self::{failure::Failure, text::Text};
 use crate::error::{Step, WriteError};
 
 /// Where a candidate lies until it goes live.

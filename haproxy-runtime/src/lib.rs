@@ -53,7 +53,7 @@ pub use apply::{Applied, Applier, Change, Counters, Reloaded};
 pub use check::Check;
 pub use command::{Command, Output};
 pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, ReloadError, Step, WriteError};
-pub use file::{ConfigFile, How, Prepared, Staged, Staging, Text, Written};
+pub use file::{ConfigFile, Failure, How, Prepared, Staged, Staging, Text, Written};
 pub use live::{
     Behind, Cause, Course, Deed, Filed, Live, LiveCounters, LiveError, LiveFault, Preview, Progress,
     ReloadDeed, Restored, Tended, Verification,

@@ -33,6 +33,35 @@ async fn a_table_shows_who_serves_what() {
 }
 
 #[tokio::test]
+async fn a_failure_to_bring_haproxy_up_to_date_is_shown_until_it_is_over() {
+    let dir = Dir::new("services");
+    write_varied_site(&dir);
+    std::fs::create_dir(dir.join("out")).unwrap();
+    let config = std::fs::read_to_string(dir.join("synapse.yaml")).unwrap();
+    let broken = config.replacen("echo reload >> reloads", "'echo no such luck >&2; exit 3'", 1);
+    assert_ne!(broken, config);
+    let shown = async || {
+        let outcome = run(&dir, ["services", "-c", "synapse.yaml"]).await;
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        outcome.stdout.lines().last().unwrap().to_owned()
+    };
+
+    dir.write("synapse.yaml", broken);
+    assert_eq!(run(&dir, ["run", "--once", "-c", "synapse.yaml"]).await.code, Some(1));
+    let last = shown().await;
+    assert!(last.starts_with("HAProxy was not brought up to date, ") && last.contains(" s ago: "), "{last}");
+    assert!(last.contains("no such luck"), "{last}");
+    let json = run(&dir, ["services", "--json", "-c", "synapse.yaml"]).await;
+    assert_eq!(json.code, Some(0));
+    assert!(json.stderr.contains("HAProxy was not brought up to date"), "{}", json.stderr);
+
+    dir.write("synapse.yaml", config.clone());
+    let outcome = run(&dir, ["run", "--once", "-c", "synapse.yaml"]).await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(shown().await, " idle     file    ok     -");
+}
+
+#[tokio::test]
 async fn a_service_with_several_sources_shows_each() {
     let dir = Dir::new("services");
     write_varied_site(&dir);

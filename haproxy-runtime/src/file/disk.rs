@@ -18,7 +18,7 @@ use super::{
     read::{RESTORABLE, holds, read, read_text},
     target::Target,
     text::Text,
-    write::{create_new, keep_owner, options, remove_leftover, replace_text, write_all},
+    write::{create_new, keep_owner, options, remove_leftover, replace_note, replace_text, write_all},
 };
 use crate::error::{Step, WriteError};
 
@@ -134,22 +134,8 @@ impl Disk {
 
     /// Puts `text` where [`Disk::told`] finds it, or nothing there. Not down to the disk.
     pub(super) fn note_told(&self, text: Option<&Text>) -> Result<(), WriteError> {
-        let target = Target::behind(&self.path)?;
-        let told = target.told();
-        let fail = WriteError::at(Step::Note, &told);
-        let Some(text) = text else {
-            return match fs::remove_file(&told) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail(error)),
-                _ => Ok(()),
-            };
-        };
-        let new = told.with_extension("told-new");
-        remove_leftover(&new)?;
-        let written = create_new(&new).and_then(|mut file| write_all(&mut file, text));
-        written.and_then(|()| fs::rename(&new, &told)).map_err(|error| {
-            discard(&new);
-            fail(error)
-        })
+        let told = Target::behind(&self.path)?.told();
+        replace_note(&told, text)
     }
 
     /// What [`Disk::note_told`] was last given; `None` when that is nothing.

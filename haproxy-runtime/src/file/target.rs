@@ -82,6 +82,11 @@ impl Target {
         self.staging.join(self.named("", ".told"))
     }
 
+    /// Why HAProxy was not brought up to date.
+    pub(super) fn failure(&self) -> PathBuf {
+        self.staging.join(self.named("", ".failure"))
+    }
+
     /// A hidden file beside the live one.
     pub(super) fn hidden(&self) -> PathBuf {
         self.directory.join(self.named(".", ".synapse"))

@@ -39,6 +39,26 @@ pub(super) fn remove_leftover(path: &Path) -> Result<(), WriteError> {
     }
 }
 
+/// Puts `text` there as a whole, or nothing. Not down to the disk.
+pub(super) fn replace_note(path: &Path, text: Option<&Text>) -> Result<(), WriteError> {
+    let fail = WriteError::at(Step::Note, path);
+    let Some(text) = text else {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail(error)),
+            _ => Ok(()),
+        };
+    };
+    let mut new = path.to_owned().into_os_string();
+    new.push("-new");
+    let new = Path::new(&new);
+    remove_leftover(new)?;
+    let written = create_new(new).and_then(|mut file| write_all(&mut file, text));
+    written.and_then(|()| fs::rename(new, path)).map_err(|error| {
+        let _ = fs::remove_file(new);
+        fail(error)
+    })
+}
+
 /// Best effort: only root may give files away, others to their own groups.
 pub(super) fn keep_owner(file: &File, like: &Metadata, path: &Path) {
     let Ok(own) = file.metadata() else { return };
