@@ -13,9 +13,16 @@ pub(super) struct Word {
     file: Option<ConfigFile>,
     /// One at a time, so that no older one comes last.
     writing: JoinSet<()>,
-    next: Option<Option<String>>,
+    next: Option<Outcome>,
     /// Whether there may be a note: an earlier run may have left one.
     exists: bool,
+}
+
+/// What the note is to say.
+#[derive(Debug)]
+enum Outcome {
+    UpToDate,
+    Failed(String),
 }
 
 impl Word {
@@ -27,7 +34,7 @@ impl Word {
     pub(super) fn put(&mut self, error: Option<&str>) {
         if error.is_some() || self.exists {
             self.exists = error.is_some();
-            self.next = Some(error.map(str::to_owned));
+            self.next = Some(error.map_or(Outcome::UpToDate, |error| Outcome::Failed(error.to_owned())));
             self.begin();
         }
     }
@@ -37,7 +44,11 @@ impl Word {
         if !self.writing.is_empty() {
             return;
         }
-        let (Some(file), Some(error)) = (&self.file, self.next.take()) else { return };
+        let (Some(file), Some(outcome)) = (&self.file, self.next.take()) else { return };
+        let error = match outcome {
+            Outcome::UpToDate => None,
+            Outcome::Failed(error) => Some(error),
+        };
         let file = file.clone();
         self.writing.spawn(async move {
             if let Err(error) = file.note_failure(error).await {
