@@ -89,7 +89,7 @@ mod status;
 mod template;
 
 pub use agent::{Agent, AgentError};
-pub use config::Config;
+pub use config::{Config, Fingerprint, LoadError, Loaded, Loader};
 pub use discovery_core as discovery;
 pub use haproxy_runtime::Failure;
 pub use plan::{Action, Kind, Planned, PlannedChange, Unanswered};

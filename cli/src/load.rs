@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use agent::{Config, Registry};
+use agent::{Config, LoadError, Loader, Registry};
 use tracing::warn;
 
 use crate::failure::Failure;
@@ -16,19 +16,43 @@ pub(crate) fn config(path: Option<&Path>) -> Result<Config, Failure> {
         let message = "synapse-rs: no configuration: name one with -c FILE, or set SYNAPSE_CONFIG";
         return Err(Failure::Usage(message.to_owned()));
     };
-    let (name, text) = read(path)?;
-    let config = Config::parse(&text, Some(&name), &Registry::builtin())
-        .map_err(|report| Failure::Usage(report.to_string()))?;
-    for warning in config.warnings().problems() {
-        warn!("{name}:{warning}");
+    let loader = loader(path);
+    let outcome = if path == Path::new(STDIN) {
+        let (name, text) = read(path)?;
+        loader.parse(&text, &name).map_err(LoadError::Wrong)
+    } else {
+        loader.load().config
+    };
+    let config = outcome.map_err(|error| {
+        Failure::Usage(match &error {
+            LoadError::Read { source, .. } => format!("synapse-rs: {error}: {source}"),
+            _ => error.to_string(),
+        })
+    })?;
+    for warning in config.warnings().lines() {
+        warn!("{warning}");
     }
-    let host = rustix::system::uname();
-    Ok(config.with_host_name(&host.nodename().to_string_lossy()))
+    Ok(config)
 }
+
+/// What loads the configuration in the file at `path`, for this host and with its environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a configuration may ask for variables that nobody knows beforehand"
+)]
+pub(crate) fn loader(path: &Path) -> Loader {
+    let host = rustix::system::uname();
+    Loader::new(path, Registry::builtin())
+        .with_environment(|name| std::env::var(name).ok())
+        .with_host_name(host.nodename().to_string_lossy())
+}
+
+/// What names standard input.
+const STDIN: &str = "-";
 
 /// What messages call a file, and its text; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<(String, String), Failure> {
-    let stdin = path == Path::new("-");
+    let stdin = path == Path::new(STDIN);
     let name = if stdin { "<stdin>".to_owned() } else { path.display().to_string() };
     let bytes = if stdin {
         let mut bytes = Vec::new();

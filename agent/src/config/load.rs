@@ -7,9 +7,11 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     KeyPath, Node, Problem, Report, Section, Value,
+    draft::Draft,
     haproxy::Haproxy,
-    parse, raw,
+    raw,
     service::{Findings, Service},
+    split,
 };
 use crate::{
     desired::{Order, order_seed},
@@ -69,22 +71,30 @@ const ABSENT: [&str; 3] = ["statsd", "service_conf_dir", "file_output"];
 impl Config {
     /// Reads a configuration: JSON, JSON with comments, or YAML, told apart by what it looks like.
     ///
-    /// `file` is what messages call it. `registry` has the discovery methods that it may name.
+    /// `file` is what messages call it. `registry` has the discovery methods that it may name. What needs the world is a mistake
+    /// here: `service_conf_dir`, and values of the environment; [`Loader`](super::Loader) knows both.
     ///
     /// # Errors
     ///
     /// All mistakes at once, each with its line, column and key path.
     pub fn parse(text: &str, file: Option<&str>, registry: &Registry) -> Result<Self, Report> {
-        let file = file.map(str::to_owned);
-        let report = |problems| Report::new(file.clone(), problems);
-        let root = parse(text).map_err(|error| report(vec![error.into()]))?;
-        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        let config = read(&Section::new(root, KeyPath::root()), registry, &mut problems, &mut warnings);
+        let mut draft = Draft::new(file);
+        let root = draft.tree(None, text, None);
+        Self::of(root, draft, registry)
+    }
+
+    /// Reads the tree that was made of the texts of a draft; none if the main one can't be read.
+    pub(super) fn of(root: Option<Node>, mut draft: Draft, registry: &Registry) -> Result<Self, Report> {
+        let (mut problems, mut warnings) =
+            (std::mem::take(&mut draft.problems), std::mem::take(&mut draft.warnings));
+        let config = root.and_then(|root| {
+            read(&Section::new(root, KeyPath::root()), registry, &mut problems, &mut warnings)
+        });
         match config {
             Some((services, haproxy, times)) if problems.is_empty() => {
-                Ok(Self { services, haproxy, times, warnings: report(warnings) })
+                Ok(Self { services, haproxy, times, warnings: draft.report(warnings) })
             }
-            _ => Err(report(problems)),
+            _ => Err(draft.report(problems)),
         }
     }
 
@@ -129,7 +139,6 @@ fn read(
 ) -> Option<(Vec<Service>, Haproxy, Times)> {
     let _ = root.without(&ABSENT).recover::<Top>(problems);
     top_level(root, problems, warnings);
-    erb(root.node(), root.path(), problems);
     let haproxy = root
         .section("haproxy")
         .map_or_else(Haproxy::blank, |section| Haproxy::read(&section, problems, warnings));
@@ -143,12 +152,15 @@ fn top_level(root: &Section, problems: &mut Vec<Problem>, warnings: &mut Vec<Pro
     if root.has("statsd") {
         warnings.push(root.problem_at("statsd", "has no effect in this version: no metrics are sent"));
     }
+    if root.has(split::KEY) {
+        let message = "only a configuration that is loaded from files has it; this text was not";
+        problems.push(root.problem_at(split::KEY, message));
+    }
     let mut absent = |key: &str, instead: &str| {
         if root.has(key) {
             problems.push(root.problem_at(key, format!("this version does not have it: {instead}")));
         }
     };
-    absent("service_conf_dir", "write all services into one file");
     absent("file_output", "only HAProxy's configuration is written");
 }
 
@@ -178,27 +190,6 @@ fn services(
     }
     clashes(&services, haproxy, problems);
     (problems.len() == before).then(|| services.into_iter().map(|(_, service)| service).collect())
-}
-
-/// Synapse runs a configuration through ERB first. Whatever is left of it here would be taken literally.
-fn erb(node: &Node, path: &KeyPath, problems: &mut Vec<Problem>) {
-    match &node.value {
-        Value::Str(text) if text.contains("<%") => {
-            let message = "ERB (`<% %>`) is not understood by this version: write the value itself";
-            problems.push(Problem::new(node.line, node.column, path, message));
-        }
-        Value::Seq(items) => {
-            for (index, item) in items.iter().enumerate() {
-                erb(item, &path.index(index), problems);
-            }
-        }
-        Value::Map(entries) => {
-            for entry in entries {
-                erb(&entry.value, &path.key(&entry.key), problems);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) => {}
-    }
 }
 
 /// Two services that HAProxy could not tell apart, or could not both listen for.

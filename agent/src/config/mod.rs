@@ -2,12 +2,18 @@
 
 mod blank;
 mod de;
+mod draft;
+mod erb;
+mod fingerprint;
 mod haproxy;
 mod lines;
 mod load;
+mod loader;
 mod node;
+mod origin;
 mod overlay;
 mod parse;
+mod place;
 mod port;
 mod raw;
 mod report;
@@ -16,10 +22,13 @@ mod service;
 mod several;
 mod shape;
 mod socket;
+mod split;
 mod state;
 
 pub use de::from_node;
+pub use fingerprint::Fingerprint;
 pub use load::Config;
+pub use loader::{LoadError, Loaded, Loader};
 pub use node::{Entry, Node, Value};
 pub use parse::{SyntaxError, parse};
 pub use port::Port;

@@ -15,6 +15,8 @@ pub struct Node {
     /// The digits as written, where printing the number would change them (`1.10`, `0x1F`, `1e3`): whoever
     /// wants a string gets these.
     pub(super) spelling: Option<Box<str>>,
+    /// Whether it has something of the environment in it: no message shows it.
+    pub(super) hidden: bool,
 }
 
 /// The content of a [`Node`]. `Debug` names the kind only.
@@ -52,7 +54,7 @@ pub struct Entry {
 impl Node {
     /// A value at a position.
     pub fn new(value: Value, line: u32, column: u32) -> Self {
-        Self { value, line, column, spelling: None }
+        Self { value, line, column, spelling: None, hidden: false }
     }
 
     /// Keeps the digits of a number when printing it would give others; empty digits are unknown ones.
@@ -66,6 +68,21 @@ impl Node {
             self.spelling = Some(digits.into());
         }
         self
+    }
+
+    /// Moves it, and all that is in it, down by `lines`.
+    pub(super) fn lower(&mut self, lines: u32) {
+        self.line = self.line.saturating_add(lines);
+        match &mut self.value {
+            Value::Seq(items) => items.iter_mut().for_each(|item| item.lower(lines)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.line = entry.line.saturating_add(lines);
+                    entry.value.lower(lines);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) => {}
+        }
     }
 
     /// The value under `key`; `None` when there is none or this is no map.

@@ -1,6 +1,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -10,6 +11,7 @@ use serde_saphyr::{Error, Spanned};
 
 use super::blank::blank_out;
 use super::node::{Entry, Node, Value};
+use super::place::Places;
 
 /// Text that is neither JSON nor YAML, and where that shows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +40,7 @@ impl SyntaxError {
 }
 
 /// Largest text that is read: a hundred times what 10,000 services need.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Deepest nesting. A configuration needs some ten levels; the reader spends kilobytes of stack on each, and
 /// threads of an async runtime have two megabytes.
 const MAX_DEPTH: usize = 32;
@@ -62,6 +64,21 @@ const MAX_ANCHORED: usize = 100_000;
 /// The first thing that is wrong: text that is no JSON or YAML, an empty document, more than one document, a key
 /// that is null, a list or a map, a key given twice, more than 64 MiB, or more than 32 levels.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
+    parse_made(text, &Places::default())
+}
+
+/// As [`parse`], of a text that was made of another: places are those of the other.
+pub(super) fn parse_made(text: &str, places: &Places) -> Result<Node, SyntaxError> {
+    let tree = read(text).map_err(|error| {
+        let (line, column) = places.of(error.line, error.column);
+        SyntaxError { line, column, ..error }
+    });
+    let (tree, text) = tree?;
+    node(tree, &text, places)
+}
+
+/// The reader's tree, and the text that its places are in.
+fn read(text: &str) -> Result<(Spanned<Raw>, Cow<'_, str>), SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() > MAX_BYTES {
         return Err(SyntaxError::at(text, 0, "the document is larger than 64 MiB"));
@@ -96,7 +113,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     if matches!(tree.value, Raw::Null) && tree.defined.span().is_empty() {
         return Err(SyntaxError::at(&text, 0, "the document is empty"));
     }
-    node(tree, &text)
+    Ok((tree, text))
 }
 
 /// The reader's error in the words of this program.
@@ -243,9 +260,10 @@ impl<'de> Visitor<'de> for RawVisitor {
 }
 
 /// Recursion is bounded by `MAX_DEPTH`.
-fn node(raw: Spanned<Raw>, text: &str) -> Result<Node, SyntaxError> {
+fn node(raw: Spanned<Raw>, text: &str, places: &Places) -> Result<Node, SyntaxError> {
     // Where it is used, not where its anchor is: that is the place whose meaning is in question.
-    let (line, column) = position(raw.referenced);
+    let (line, column) = position(raw.referenced, places);
+    let hidden = hidden(raw.defined, places);
     let written = slice(text, raw.defined);
     let value = match raw.value {
         Raw::Null => Value::Null,
@@ -254,31 +272,40 @@ fn node(raw: Spanned<Raw>, text: &str) -> Result<Node, SyntaxError> {
         Raw::Float(number) => Value::Float(number),
         Raw::Str(text) => Value::Str(text),
         Raw::Seq(items) => {
-            Value::Seq(items.into_iter().map(|item| node(item, text)).collect::<Result<_, _>>()?)
+            Value::Seq(items.into_iter().map(|item| node(item, text, places)).collect::<Result<_, _>>()?)
         }
-        Raw::Map(entries) => Value::Map(map(entries, text)?),
+        Raw::Map(entries) => Value::Map(map(entries, text, places)?),
     };
-    Ok(Node::new(value, line, column).spelled(written))
+    Ok(Node { hidden, ..Node::new(value, line, column) }.spelled(written))
 }
 
-fn map(raw: Vec<(Spanned<String>, Spanned<Raw>)>, text: &str) -> Result<Vec<Entry>, SyntaxError> {
+fn map(
+    raw: Vec<(Spanned<String>, Spanned<Raw>)>,
+    text: &str,
+    places: &Places,
+) -> Result<Vec<Entry>, SyntaxError> {
     let mut seen: HashMap<String, u32> = HashMap::with_capacity(raw.len());
     let mut entries = Vec::with_capacity(raw.len());
     for (key, value) in raw {
-        let (line, column) = position(key.referenced);
+        let (line, column) = position(key.referenced, places);
         if let Some(first) = seen.insert(key.value.clone(), line) {
-            let key = super::report::quoted(&key.value);
+            let hidden = hidden(key.defined, places);
+            let key = if hidden { "…".to_owned() } else { super::report::quoted(&key.value) };
             let message = format!("the key {key} is given twice in this map, first on line {first}");
             return Err(SyntaxError { line, column, message });
         }
-        entries.push(Entry { key: key.value, line, column, value: node(value, text)? });
+        entries.push(Entry { key: key.value, line, column, value: node(value, text, places)? });
     }
     Ok(entries)
 }
 
-fn position(at: serde_saphyr::Location) -> (u32, u32) {
+fn position(at: serde_saphyr::Location, places: &Places) -> (u32, u32) {
     let part = |number: u64| u32::try_from(number).unwrap_or(u32::MAX).max(1);
-    (part(at.line()), part(at.column()))
+    places.of(part(at.line()), part(at.column()))
+}
+
+fn hidden(at: serde_saphyr::Location, places: &Places) -> bool {
+    places.hides(at.span().offset(), at.span().len())
 }
 
 /// The characters of a scalar as written, without quotes (`!!int "7"`); empty when the reader does not know.

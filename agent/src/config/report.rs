@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::parse::SyntaxError;
 
@@ -98,10 +98,13 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// One thing to tell the author of a configuration: an error, or a warning where the receiver says so.
 ///
-/// `Display` is `LINE:COLUMN: PATH: MESSAGE`, without the path where that is empty. Ordered by position.
+/// `Display` is `LINE:COLUMN: PATH: MESSAGE`, without the path where that is empty. Ordered by file and position.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Problem {
+    /// The file it is in, as messages call it, where that is not the one that the [`Report`] is about: one of a configuration in
+    /// several files.
+    pub file: Option<Arc<str>>,
     /// Line, from 1.
     pub line: u32,
     /// Column in characters, from 1.
@@ -115,7 +118,12 @@ pub struct Problem {
 impl Problem {
     /// A problem at a position.
     pub fn new(line: u32, column: u32, path: &KeyPath, message: impl Into<String>) -> Self {
-        Self { line, column, path: path.to_string(), message: message.into() }
+        Self { file: None, line, column, path: path.to_string(), message: message.into() }
+    }
+
+    /// The same in a file of this name.
+    pub(super) fn in_file(self, name: &str) -> Self {
+        Self { file: Some(name.into()), ..self }
     }
 }
 
@@ -135,7 +143,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that is wrong with one file, as one error.
+/// All that is wrong with one configuration, as one error.
 ///
 /// ```text
 /// synapse.conf.json: 2 problems
@@ -144,7 +152,7 @@ impl fmt::Display for Problem {
 /// ```
 ///
 /// `Display` ends without a line feed. Without a file name the first line is `2 problems` and the others begin
-/// with the line number.
+/// with the line number. What is wrong in further files of the configuration follows, under their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     file: Option<String>,
@@ -164,9 +172,17 @@ impl Report {
         self.file.as_deref()
     }
 
-    /// The problems in the order of the file.
+    /// The problems in the order of the file, then those of further files.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Each problem on a line of its own, behind the name of its file.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(|problem| match problem.file.as_deref().or(self.file()) {
+            Some(file) => format!("{file}:{problem}"),
+            None => problem.to_string(),
+        })
     }
 }
 
@@ -179,14 +195,7 @@ impl fmt::Display for Report {
             1 => f.write_str("1 problem")?,
             count => write!(f, "{count} problems")?,
         }
-        for problem in &self.problems {
-            f.write_str("\n  ")?;
-            if let Some(file) = &self.file {
-                write!(f, "{file}:")?;
-            }
-            write!(f, "{problem}")?;
-        }
-        Ok(())
+        self.lines().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 

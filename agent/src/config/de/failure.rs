@@ -147,7 +147,8 @@ impl<'n> Failure<'n> {
     pub(super) fn problem(&self, base: &KeyPath, also: &[String]) -> Problem {
         let path = base.then(self.0.steps.iter().rev().cloned());
         let (line, column) = self.0.site.map_or((1, 1), |site| (site.line, site.column));
-        Problem::new(line, column, &path, self.message(path.looks_secret(), also))
+        let secret = path.looks_secret() || self.0.site.is_some_and(|site| site.node.hidden);
+        Problem::new(line, column, &path, self.message(secret, also))
     }
 
     fn message(&self, secret: bool, also: &[String]) -> String {
