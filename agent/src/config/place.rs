@@ -7,9 +7,9 @@ use std::ops::Range;
 pub(super) struct Places {
     /// In the order of the text, none overlapping. All offsets are in characters.
     cuts: Vec<Cut>,
-    /// Where each line begins in the text that was made.
+    /// Where each line begins in the text that was made, and where one more would.
     made: Vec<usize>,
-    /// Where each line begins in the text that it was made of.
+    /// The same of the text that it was made of.
     source: Vec<usize>,
 }
 
@@ -59,14 +59,22 @@ impl Places {
     }
 }
 
+/// Where each line begins, and at the end where one more would.
 fn beginnings(text: &str) -> Vec<usize> {
-    let ends = text.chars().enumerate().filter(|(_, c)| *c == '\n').map(|(offset, _)| offset + 1);
-    std::iter::once(0).chain(ends).collect()
+    let mut beginnings = vec![0];
+    let mut length = 0;
+    for (offset, c) in text.chars().enumerate() {
+        length = offset + 1;
+        if c == '\n' {
+            beginnings.push(length);
+        }
+    }
+    beginnings.push(length + 1);
+    beginnings
 }
 
 fn offset(beginnings: &[usize], line: u32, column: u32) -> usize {
     let index = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-    let line = index(line).min(beginnings.len() - 1);
-    let offset = beginnings[line].saturating_add(index(column));
-    beginnings.get(line + 1).map_or(offset, |next| offset.min(next - 1))
+    let line = index(line).min(beginnings.len() - 2);
+    beginnings[line].saturating_add(index(column)).min(beginnings[line + 1] - 1)
 }
