@@ -4,10 +4,14 @@
 //! column for each version, empty where the version lacks the keyword. A cell has the letters `D`, `F`, `L`, `B` for the
 //! sections defaults, frontend, listen and backend, `-` in place of one in which the keyword may not stand.
 
+mod retired;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::line::Line;
+
+pub use retired::{Retired, retired, retired_from_global};
 
 const TABLE: &str = include_str!("../data/keyword-matrix.tsv");
 
@@ -44,6 +48,9 @@ static PLACES: LazyLock<HashMap<&'static str, Place>> = LazyLock::new(|| {
         places.insert(keyword, Place { frontend: true, backend: false });
     }
     places.insert("stick-table", Place { frontend: false, backend: true });
+    // Its manual allows these in both, and it warns of them in the one in which they do nothing.
+    places.insert("option tcplog", Place { frontend: true, backend: false });
+    places.insert("option abortonclose", Place { frontend: false, backend: true });
     places
 });
 
@@ -64,8 +71,8 @@ pub struct Split {
 ///
 /// A line goes wherever HAProxy's manual (2.6 to 3.4 taken together) lets its keyword stand, and into both sections
 /// where both are named, as `mode` and `http-request`; a keyword that is unknown goes into both, and so does a comment.
-/// Three keywords that HAProxy lets stand in both are not doubled, because HAProxy would refuse the pair: `id` and
-/// `guid` go to the frontend, `stick-table` to the backend.
+/// Five keywords that HAProxy lets stand in both are not doubled, because HAProxy would refuse the pair, or warn of one that
+/// does nothing: `id`, `guid` and `option tcplog` go to the frontend, `stick-table` and `option abortonclose` to the backend.
 ///
 /// The longest keyword counts, whole words only: `option httpchk`, `timeout client`, `http-check expect`. Case and the
 /// number of blanks do not matter, nor does a `no` before it; the line itself is kept as it was written.
@@ -203,9 +210,9 @@ mod tests {
             ("tcp-request connection accept", "F"),
             ("tcp-request content accept", "FB"),
             ("capture request header Host len 9", "F"),
-            // Valid in a frontend of some of the versions only.
-            ("option abortonclose", "FB"),
-            ("option tcplog", "FB"),
+            // Allowed in both, by some of the versions at least, and without effect in one of them.
+            ("option abortonclose", "B"),
+            ("option tcplog", "F"),
             // Newer than Synapse's list.
             ("retry-on all-retryable-errors", "B"),
             ("http-after-response del-header X", "FB"),

@@ -11,6 +11,7 @@ use super::{
     Problem, Section,
     lines::Lines,
     raw, seconds,
+    service::Findings,
     socket::{self, Socket},
     state,
 };
@@ -55,10 +56,13 @@ impl Haproxy {
     /// returns is good for finding those of the services, and for nothing else.
     pub(super) fn read(section: &Section, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Self {
         let Some(raw) = section.recover::<raw::Haproxy>(problems) else { return Self::blank() };
-        let mut list = |key, texts: &[String]| Lines::new(section, key).parse(texts, problems);
-        let mut global = list("global", &raw.global);
-        let defaults = list("defaults", &raw.defaults);
-        let shared_frontend = raw.shared_frontend.as_deref().map(|lines| list("shared_frontend", lines));
+        let mut found = Findings { problems: &mut *problems, warnings: &mut *warnings };
+        let mut list =
+            |key, texts: &[String], title| Lines::new(section, key).under(title).parse(texts, &mut found);
+        let mut global = list("global", &raw.global, "global");
+        let defaults = list("defaults", &raw.defaults, "defaults");
+        let shared_frontend =
+            raw.shared_frontend.as_deref().map(|lines| list("shared_frontend", lines, "frontend"));
         let extra_sections = extra_sections(section, &raw, problems, warnings);
         let socket = socket::read(section, &raw, &mut global, problems, warnings);
         let output = output(section, &raw, socket, problems, warnings);
@@ -108,7 +112,8 @@ fn extra_sections(
     let nested = section.section("extra_sections");
     for (title, texts) in &raw.extra_sections.0 {
         let inner = nested.as_ref().unwrap_or(section);
-        let lines = Lines::new(inner, title).parse(texts, problems);
+        let mut found = Findings { problems: &mut *problems, warnings: &mut *warnings };
+        let lines = Lines::new(inner, title).under(title).parse(texts, &mut found);
         match Line::parse(title) {
             Ok(parsed) => {
                 let (extra, rewritten) = Extra::new(parsed, lines).modernised();

@@ -106,6 +106,7 @@ impl Service {
         let address = |raw: &raw::ServiceHaproxy| or(&raw.bind_address, &haproxy.bind_address);
         let options = |raw: &raw::ServiceHaproxy| or(&raw.bind_options, "");
         let name = |raw: &raw::ServiceHaproxy| or(&raw.backend_name, self.name.as_str());
+        let weights = |raw: &raw::ServiceHaproxy| raw.use_nerve_weights.unwrap_or(haproxy.use_nerve_weights);
         let same_port = match (&asked.port, &own.port) {
             (Given::Value(asked), Given::Value(own)) => asked == own,
             (Given::Null, Given::Null) | (Given::Absent, _) => true,
@@ -117,6 +118,11 @@ impl Service {
             ("bind_address", address(asked) == address(own), LISTENS),
             ("bind_options", options(asked) == options(own), LISTENS),
             ("backend_name", name(asked) == name(own), "it could be another service's"),
+            (
+                "use_nerve_weights",
+                weights(asked) == weights(own),
+                "whether weights count is the operator's to say",
+            ),
             ("shared_frontend", asked.shared_frontend == own.shared_frontend, "all services share it"),
             ("server_port_override", asked.server_port_override == own.server_port_override, PORTS),
             ("server_backup_port", asked.server_backup_port == own.server_backup_port, PORTS),

@@ -42,6 +42,8 @@ pub(crate) struct ServiceHaproxy {
     pub(crate) backend_name: Option<String>,
     pub(crate) backend_order: Option<String>,
     pub(crate) cookie_value_method: Option<String>,
+    /// Synapse's manual has it here, its code at the top.
+    pub(crate) use_nerve_weights: Option<bool>,
     pub(crate) server_port_override: Option<Port>,
     pub(crate) server_backup_port: Option<Port>,
 }

@@ -36,7 +36,7 @@ pub(super) fn read(
     let section = service.section("haproxy").unwrap_or(none);
     let before = found.problems.len();
 
-    let mut list = |key, texts: &[String]| Lines::new(&section, key).parse(texts, found.problems);
+    let mut list = |key, texts: &[String]| Lines::new(&section, key).parse(texts, found);
     let listen = keyword::split(&list("listen", &raw.listen));
     let with_listen = |mut own: Vec<Line>, listen: Vec<Line>| {
         own.extend(listen);
@@ -77,7 +77,7 @@ pub(super) fn read(
         options: options?,
         asked: None,
         order,
-        use_nerve_weights: haproxy.use_nerve_weights,
+        use_nerve_weights: raw.use_nerve_weights.unwrap_or(haproxy.use_nerve_weights),
         max_server_id: haproxy.max_server_id,
     };
     settle(&mut shape, haproxy);
