@@ -223,6 +223,15 @@ mod tests {
     }
 
     #[test]
+    fn a_backup_does_not_lead_in_place_of_its_twin() {
+        let rules = Rules { elect_leader: true, backup_port: NonZeroU16::new(1), ..rules() };
+        let with_id: Snapshot = [endpoint(80).with_id(Some(7))].into_iter().collect();
+        let led = fold(&rules, Some(&with_id), None);
+        let shown: Vec<_> = endpoints(&led.served).iter().map(|e| (e.port().get(), e.backup())).collect();
+        assert_eq!(shown, [(80, false)]);
+    }
+
+    #[test]
     fn without_ids_nobody_leads_whatever_was_before() {
         let rules = Rules { elect_leader: true, ..rules() };
         let with_ids: Snapshot =

@@ -131,7 +131,8 @@ pub enum NoLeader {
     },
 }
 
-/// Only the endpoint with the smallest id; where several share it, the first by key.
+/// Only the endpoint with the smallest id; where several share it, the first by key that is no backup: the
+/// [twin](with_backups) of an endpoint has its id, and does not lead in its place.
 ///
 /// Either exactly one endpoint, or the reason why there is none: never several.
 pub fn leader(snapshot: &Snapshot) -> Result<Snapshot, NoLeader> {
@@ -139,7 +140,10 @@ pub fn leader(snapshot: &Snapshot) -> Result<Snapshot, NoLeader> {
     if without > 0 {
         return Err(NoLeader::WithoutId { without, of: snapshot.len() });
     }
-    let elected = snapshot.into_iter().min_by_key(|endpoint| endpoint.id()).ok_or(NoLeader::Nobody)?;
+    let elected = snapshot
+        .into_iter()
+        .min_by_key(|endpoint| (endpoint.id(), endpoint.backup()))
+        .ok_or(NoLeader::Nobody)?;
     Ok(Snapshot::new([elected.clone()]).beside_as_in([snapshot]))
 }
 
