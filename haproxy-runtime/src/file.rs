@@ -141,6 +141,20 @@ impl ConfigFile {
         Ok(Self::on(Disk::private(path)))
     }
 
+    /// A handle on a file that is for everybody to read and for this process alone to write, staged [beside](Staging::Beside) it: it
+    /// has mode 0644 after each write, whatever it had before, is never overwritten in place, and no symbolic link in its place is
+    /// followed. Where it can't be replaced as a whole, or is no regular file, a write fails, and all is as it was.
+    ///
+    /// # Errors
+    /// A path without a file name.
+    pub fn published(path: impl Into<PathBuf>) -> Result<Self, WriteError> {
+        let path = path.into();
+        if path.file_name().is_none() {
+            return Err(WriteError::refused(Step::Resolve, &path, "the path names no file"));
+        }
+        Ok(Self::on(Disk::published(path)))
+    }
+
     /// On a disk that does this when it is to be sure that a text is there.
     #[cfg(test)]
     pub(crate) fn with_sync(mut self, sync: fn(&std::fs::File) -> std::io::Result<()>) -> Self {

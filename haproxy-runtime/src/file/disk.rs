@@ -54,8 +54,10 @@ pub(super) struct Put<'a> {
 pub(super) struct Disk {
     pub(super) path: PathBuf,
     pub(super) calls: Calls,
-    /// Nobody else's to read, and written as a whole or not at all.
-    private: bool,
+    /// The mode that the file has after each write, whatever it had before. Such a file is written as a whole or not at all.
+    mode: Option<u32>,
+    /// Symbolic links are followed.
+    follows: bool,
     staging: Staging,
     /// When this process last made the staging directory.
     created: Mutex<Option<Instant>>,
@@ -68,7 +70,8 @@ impl Disk {
         Self {
             path,
             calls: Calls::default(),
-            private: false,
+            mode: None,
+            follows: true,
             staging,
             created: Mutex::default(),
             warned_in_place: AtomicBool::new(false),
@@ -77,11 +80,20 @@ impl Disk {
     }
 
     pub(super) fn private(path: PathBuf) -> Self {
-        Self { private: true, ..Self::new(path, Staging::Beside) }
+        Self { mode: Some(0o600), ..Self::new(path, Staging::Beside) }
+    }
+
+    pub(super) fn published(path: PathBuf) -> Self {
+        Self { mode: Some(0o644), follows: false, ..Self::new(path, Staging::Beside) }
+    }
+
+    /// The file that is really meant.
+    fn target(&self) -> Result<Target, WriteError> {
+        if self.follows { Target::behind(&self.path) } else { Target::at(&self.path) }
     }
 
     pub(super) fn prepare(&self) -> Result<Prepared, WriteError> {
-        let target = Target::behind(&self.path)?;
+        let target = self.target()?;
         let existed = target.staging.exists();
         let staged = self.has_staging(&target)?;
         let created = staged && !existed;
@@ -93,7 +105,7 @@ impl Disk {
     }
 
     pub(super) fn holds(&self, text: &Text) -> Result<bool, WriteError> {
-        let target = Target::behind(&self.path)?;
+        let target = self.target()?;
         let Some(metadata) = target.existing()? else { return Ok(false) };
         // Also keeps a huge file from being read.
         if metadata.len() != text.len() as u64 {
@@ -105,21 +117,21 @@ impl Disk {
 
     /// The live file's text; `None` when there is none.
     pub(super) fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
-        let target = Target::behind(&self.path)?;
+        let target = self.target()?;
         target.existing()?;
         read(&target.live).map_err(WriteError::at(Step::Read, &target.live))
     }
 
     /// As [`Disk::read`], for who only puts it back.
     pub(super) fn text(&self) -> Result<Option<Text>, WriteError> {
-        let target = Target::behind(&self.path)?;
+        let target = self.target()?;
         target.existing()?;
         read_text(&target.live).map_err(WriteError::at(Step::Read, &target.live))
     }
 
     /// Puts `text` where [`Disk::kept`] finds it.
     pub(super) fn keep(&self, text: &Text) -> Result<(), WriteError> {
-        let target = Target::behind(&self.path)?;
+        let target = self.target()?;
         let existing = target.existing()?;
         let kept = target.kept();
         self.make_staging(&target)?.map_err(WriteError::at(Step::Keep, &kept))?;
@@ -128,25 +140,25 @@ impl Disk {
 
     /// What [`Disk::keep`] was last given; `None` when that is nothing.
     pub(super) fn kept(&self) -> Result<Option<Text>, WriteError> {
-        let kept = Target::behind(&self.path)?.kept();
+        let kept = self.target()?.kept();
         read_text(&kept).map_err(WriteError::at(Step::Read, &kept))
     }
 
     /// Puts `text` where [`Disk::told`] finds it, or nothing there. Not down to the disk.
     pub(super) fn note_told(&self, text: Option<&Text>) -> Result<(), WriteError> {
-        let told = Target::behind(&self.path)?.told();
+        let told = self.target()?.told();
         replace_note(&told, text)
     }
 
     /// What [`Disk::note_told`] was last given; `None` when that is nothing.
     pub(super) fn told(&self) -> Result<Option<Vec<u8>>, WriteError> {
-        let told = Target::behind(&self.path)?.told();
+        let told = self.target()?.told();
         read(&told).map_err(WriteError::at(Step::Read, &told))
     }
 
     /// Writes the candidate, and says where: `None` when nothing can be staged beside the live file.
     pub(super) fn stage(&self, text: &Text) -> Result<(Target, Option<PathBuf>), WriteError> {
-        let target = Target::behind(&self.path)?;
+        let target = self.target()?;
         let existing = target.existing()?;
         // Made even when the candidate lies elsewhere: if it was removed meanwhile, making it just before the rename
         // would hide that from a watcher.
@@ -190,7 +202,7 @@ impl Disk {
 
     /// Forgets that a reload is due.
     pub(super) fn unmark(&self) -> Result<(), WriteError> {
-        let marker = Target::behind(&self.path)?.marker();
+        let marker = self.target()?.marker();
         match fs::remove_file(&marker) {
             Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Err(WriteError::at(Step::Unmark, &marker)(error))
@@ -273,7 +285,7 @@ impl Disk {
 
     /// Writes over the live file, through one descriptor, so that a watcher sees it closed once.
     fn overwrite(&self, target: &Target, text: &Text, why: &io::Error) -> Result<How, WriteError> {
-        if self.private {
+        if self.mode.is_some() {
             return Err(WriteError::at(Step::Replace, &target.live)(io::Error::new(why.kind(), FIXED)));
         }
         if !self.warned_in_place.swap(true, Ordering::Relaxed) {
@@ -340,7 +352,7 @@ impl Disk {
                 keep_owner(&file, like, path);
             }
             // After the owner: changing that may clear bits of the mode.
-            let mode = if self.private { 0o600 } else { like.map_or(0o644, |like| like.mode() & 0o777) };
+            let mode = self.mode.unwrap_or_else(|| like.map_or(0o644, |like| like.mode() & 0o777));
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             (self.calls.sync)(&file)
         });

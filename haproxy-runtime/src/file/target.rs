@@ -12,7 +12,7 @@ use crate::error::{Step, WriteError};
 /// The kernel's own limit for links in a row.
 const MAX_LINKS: usize = 40;
 
-/// A file behind all symbolic links, existing or not, and the places around it.
+/// A file, existing or not, and the places around it.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     /// The file itself.
@@ -30,23 +30,31 @@ impl Target {
         let fail = |error| WriteError::at(Step::Resolve, path)(error);
         let mut path_now = path.to_owned();
         for _ in 0..MAX_LINKS {
-            let name =
-                path_now.file_name().ok_or_else(|| fail(io::ErrorKind::InvalidInput.into()))?.to_owned();
-            let parent = path_now.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let directory = fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(fail)?;
-            let live = directory.join(&name);
-            match fs::read_link(&live) {
-                Ok(next) => path_now = directory.join(next),
+            let target = Self::locate(&path_now).map_err(fail)?;
+            match fs::read_link(&target.live) {
+                Ok(next) => path_now = target.directory.join(next),
                 // Not a link, or nothing there.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) =>
                 {
-                    return Ok(Self { staging: directory.join(".synapse"), live, directory, name });
+                    return Ok(target);
                 }
                 Err(error) => return Err(fail(error)),
             }
         }
         Err(fail(rustix::io::Errno::LOOP.into()))
+    }
+
+    /// The file of that very name. What it links to is not meant: a link is refused as [no regular file](Self::existing).
+    pub(super) fn at(path: &Path) -> Result<Self, WriteError> {
+        Self::locate(path).map_err(WriteError::at(Step::Resolve, path))
+    }
+
+    fn locate(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = fs::canonicalize(parent.unwrap_or(Path::new(".")))?;
+        Ok(Self { staging: directory.join(".synapse"), live: directory.join(&name), directory, name })
     }
 
     /// What is there now; `None` for nothing.

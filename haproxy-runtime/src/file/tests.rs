@@ -178,6 +178,46 @@ async fn a_private_file_is_nobody_elses_to_read_whatever_it_was_before() {
 }
 
 #[tokio::test]
+async fn a_published_file_is_everybodys_to_read_whatever_it_was_before() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (directory, path) = live();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    write(&ConfigFile::published(&path).unwrap(), "new").await.unwrap();
+    let mode = fs::metadata(&path).unwrap().mode() & 0o7777;
+    assert_eq!((mode, fs::read_to_string(&path).unwrap().as_str()), (0o644, "new"));
+    assert_eq!(names(&directory), ["haproxy.cfg"]);
+    assert!(ConfigFile::published("/").is_err());
+}
+
+#[tokio::test]
+async fn a_published_file_is_never_written_through_a_link() {
+    let (directory, path) = live();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let error = write(&ConfigFile::published(&link).unwrap(), "new").await.unwrap_err();
+    assert_eq!(error.step(), Step::Resolve);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
+#[tokio::test]
+async fn a_published_file_that_cannot_be_replaced_is_left_as_it_was() {
+    let (directory, path) = live();
+    let changes: [fn(&mut disk::Calls); 3] = [
+        |calls| calls.sync = full,
+        |calls| calls.rename = busy,
+        |calls| calls.make_directory = denied,
+    ];
+    for change in changes {
+        let mut disk = Disk::published(path.clone());
+        change(&mut disk.calls);
+        write(&ConfigFile::on(disk), "new").await.unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(&directory), ["haproxy.cfg"]);
+    }
+}
+
+#[tokio::test]
 async fn a_private_file_that_cannot_be_replaced_is_left_as_it_was() {
     let usual = disk::Calls::default();
     for calls in [disk::Calls { rename: busy, ..usual }, disk::Calls { make_directory: denied, ..usual }] {
