@@ -88,7 +88,7 @@ impl Disk {
     }
 
     /// The file that is really meant.
-    fn target(&self) -> Result<Target, WriteError> {
+    pub(super) fn target(&self) -> Result<Target, WriteError> {
         if self.follows { Target::behind(&self.path) } else { Target::at(&self.path) }
     }
 

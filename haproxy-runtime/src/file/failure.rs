@@ -4,7 +4,7 @@ use std::{fs, io, sync::Arc, time::SystemTime};
 
 use tokio::task::spawn_blocking;
 
-use super::{ConfigFile, Text, joined, read::read, target::Target, write::replace_note};
+use super::{ConfigFile, Text, joined, read::read, write::replace_note};
 use crate::error::{Step, WriteError};
 
 /// The most that is kept of an error, in bytes: HAProxy's own words may be long.
@@ -33,7 +33,7 @@ impl ConfigFile {
                 error.truncate(error.floor_char_boundary(MOST));
                 Text::from(error)
             });
-            replace_note(&Target::behind(&disk.path)?.failure(), text.as_ref())
+            replace_note(&disk.target()?.failure(), text.as_ref())
         };
         joined(spawn_blocking(note).await, self.path())
     }
@@ -45,7 +45,7 @@ impl ConfigFile {
     pub async fn failure(&self) -> Result<Option<Failure>, WriteError> {
         let disk = Arc::clone(&self.disk);
         let look = move || {
-            let path = Target::behind(&disk.path)?.failure();
+            let path = disk.target()?.failure();
             let look = || -> io::Result<Option<Failure>> {
                 let Some(text) = read(&path)? else { return Ok(None) };
                 let at = fs::metadata(&path)?.modified()?;

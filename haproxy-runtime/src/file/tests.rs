@@ -203,11 +203,8 @@ async fn a_published_file_is_never_written_through_a_link() {
 #[tokio::test]
 async fn a_published_file_that_cannot_be_replaced_is_left_as_it_was() {
     let (directory, path) = live();
-    let changes: [fn(&mut disk::Calls); 3] = [
-        |calls| calls.sync = full,
-        |calls| calls.rename = busy,
-        |calls| calls.make_directory = denied,
-    ];
+    let changes: [fn(&mut disk::Calls); 3] =
+        [|calls| calls.sync = full, |calls| calls.rename = busy, |calls| calls.make_directory = denied];
     for change in changes {
         let mut disk = Disk::published(path.clone());
         change(&mut disk.calls);
