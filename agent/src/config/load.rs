@@ -1,12 +1,20 @@
 //! From the text of a configuration to what is true.
 
-use std::{collections::HashMap, fmt, time::Duration};
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
 
 use discovery_core::Backoff;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     KeyPath, Node, Problem, Report, Section, Value,
+    copies::Copies,
     draft::Draft,
     haproxy::Haproxy,
     raw,
@@ -181,10 +189,12 @@ fn services(
     };
     let before = problems.len();
     let mut services = Vec::with_capacity(entries.len());
+    let mut copies = Copies::new();
     for entry in entries {
         let service = Section::new(entry.value.clone(), section.path().key(&entry.key));
-        let mut found = Findings { problems: &mut *problems, warnings: &mut *warnings };
-        if let Some(read) = Service::read(&entry.key, &service, registry, haproxy, &mut found) {
+        for (name, service) in copies.of(&entry.key, service, problems, warnings) {
+            let mut found = Findings { problems: &mut *problems, warnings: &mut *warnings };
+            let Some(read) = Service::read(&name, &service, registry, haproxy, &mut found) else { break };
             services.push((service, read));
         }
     }
@@ -194,19 +204,25 @@ fn services(
 
 /// Two services that HAProxy could not tell apart, or could not both listen for.
 fn clashes(services: &[(Section, Service)], haproxy: &Haproxy, problems: &mut Vec<Problem>) {
-    let (mut names, mut binds) = (HashMap::new(), HashMap::new());
+    let (mut names, mut backends, mut binds) = (HashSet::new(), HashMap::new(), HashMap::new());
     for (section, service) in services {
+        if !names.insert(&service.name) {
+            problems.push(section.problem(format!("there is a service `{}` already", service.name)));
+            continue;
+        }
         let Some(shape) = &service.shape else { continue };
         if service.name.as_str() == "shared-frontend" && haproxy.shared_frontend.is_some() {
             problems.push(section.problem("the frontend that all services share has this name"));
         }
-        if let Some(first) = names.insert(&shape.backend_name, &service.name) {
+        if let Some(first) = backends.insert(&shape.backend_name, &service.name) {
             let message = format!("service `{first}` already has a backend called `{}`", shape.backend_name);
             problems.push(section.problem(message));
         }
         if let Some(bind) = &shape.bind
             && let Some(port) = bind.port
-            && let Some(first) = binds.insert((&bind.address, port), &service.name)
+            && let Some((first, place)) = binds.insert((&bind.address, port), (&service.name, section.path()))
+            // Copies of one service share it.
+            && place != section.path()
         {
             let message = format!("service `{first}` already listens at {}:{port}", bind.address);
             problems.push(section.problem(message));

@@ -1,6 +1,7 @@
 //! Reading the configuration: text, tree with positions, typed values, and every mistake at once.
 
 mod blank;
+mod copies;
 mod de;
 mod draft;
 mod erb;

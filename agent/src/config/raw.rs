@@ -22,7 +22,8 @@ pub(crate) struct Service {
     pub(crate) use_previous_backends: Option<bool>,
     pub(crate) backend_port_override: Option<Port>,
     pub(crate) leader_election: bool,
-    pub(crate) load_test_concurrency: Option<IgnoredAny>,
+    #[serde(rename = "load_test_concurrency")]
+    pub(crate) _load_test_concurrency: Option<IgnoredAny>,
     pub(crate) haproxy: ServiceHaproxy,
 }
 

@@ -79,10 +79,6 @@ impl Service {
         let raw = rest.recover::<raw::Service>(found.problems);
         let discovery = discovery(section, registry, found);
         let raw = raw?;
-        if raw.load_test_concurrency.is_some() {
-            let note = "has no effect in this version: the service is made once";
-            found.warnings.push(section.problem_at("load_test_concurrency", note));
-        }
         let rules =
             rules(section, &raw, discovery.as_ref().map(|found| found.filters.clone()), found.problems);
         let name = parsed.ok()?;

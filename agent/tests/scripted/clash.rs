@@ -80,7 +80,7 @@ fn what_would_fail_later_is_refused_when_the_configuration_is_read() {
         ),
         (
             vec![("/haproxy/global", json!(["log <%= ENV['LOG'] %> local0"]))],
-            "haproxy.global[0]: ERB (`<% %>`) is not understood",
+            ": the environment is not known here",
         ),
         (
             vec![("/haproxy/do_writes", json!(true)), ("/haproxy/config_file_path", json!(""))],

@@ -48,7 +48,6 @@ fn keys_without_effect_are_warned_of() {
         "services": {
             "web": {
                 "discovery": { "method": "base" },
-                "load_test_concurrency": 3,
                 "haproxy": { "backend_order": "random", "listen": ["mode http", "frobnicate now"] },
             },
         },
@@ -81,7 +80,6 @@ fn keys_without_effect_are_warned_of() {
             "services.web.haproxy.backend_order: \"random\" means `shuffle`, as in Synapse: known are `asc`, `desc`, `no_shuffle` and `shuffle`",
             "services.web.haproxy.listen: `frobnicate` is no keyword of HAProxy 2.6 to 3.4 known here: written to frontend and backend as it is",
             "services.web.haproxy: there is no `port`: the service has a backend and no frontend",
-            "services.web.load_test_concurrency: has no effect in this version: the service is made once",
             "statsd: has no effect in this version: no metrics are sent",
         ]
     );
