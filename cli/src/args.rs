@@ -50,7 +50,13 @@ pub(crate) enum Command {
     /// Run until told to stop (SIGTERM, SIGINT); HAProxy goes on serving after that
     Run(Run),
     /// Check the configuration; touch nothing, connect nowhere
-    Check,
+    Check {
+        /// Print what differs from Synapse for this configuration, and what to write for the old way
+        #[arg(long)]
+        explain: bool,
+        /// The configuration, in place of that of `-c`
+        file: Option<PathBuf>,
+    },
     /// Print what a run would do now; write nothing, and tell HAProxy nothing
     Plan {
         /// As one JSON object, for programs
@@ -88,6 +94,7 @@ Exit codes:
 
 Examples:
   synapse-rs check -c /etc/synapse.conf.json
+  synapse-rs check --explain /etc/synapse.conf.json
   synapse-rs plan -c /etc/synapse.conf.json
   synapse-rs -c /etc/synapse.conf.json
   synapse-rs services -c /etc/synapse.conf.json --json > endpoints.json

@@ -1,12 +1,29 @@
 //! `check`
 
-use agent::Config;
+use std::path::Path;
 
-use crate::{failure::Failure, services::print};
+use agent::{
+    Config, Registry,
+    config::{explain, parse},
+};
+
+use crate::{failure::Failure, load, services::print};
 
 /// Says that the configuration has no mistakes: whoever got this far has read it.
 pub(crate) fn check(config: &Config) -> Result<(), Failure> {
     let services = config.services().count();
     let plural = if services == 1 { "" } else { "s" };
     print(&format!("configuration is fine: {services} service{plural}\n"))
+}
+
+/// Prints what differs from Synapse for the configuration. Mistakes are told after that, as by [`check`].
+pub(crate) fn explained(path: Option<&Path>) -> Result<(), Failure> {
+    let (name, text) = load::read(load::named(path)?)?;
+    if let Ok(root) = parse(&text) {
+        print(&explain(&root, Some(&name)).to_string())?;
+    }
+    match Config::parse(&text, Some(&name), &Registry::builtin()) {
+        Ok(_) => Ok(()),
+        Err(report) => Err(Failure::Usage(report.to_string())),
+    }
 }

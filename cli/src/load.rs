@@ -12,10 +12,7 @@ use crate::failure::Failure;
 
 /// The configuration, or everything that is wrong with it. Warnings are logged.
 pub(crate) fn config(path: Option<&Path>) -> Result<Config, Failure> {
-    let Some(path) = path else {
-        let message = "synapse-rs: no configuration: name one with -c FILE, or set SYNAPSE_CONFIG";
-        return Err(Failure::Usage(message.to_owned()));
-    };
+    let path = named(path)?;
     let loader = loader(path);
     let outcome = if path == Path::new(STDIN) {
         let (name, text) = read(path)?;
@@ -33,6 +30,12 @@ pub(crate) fn config(path: Option<&Path>) -> Result<Config, Failure> {
         warn!("{warning}");
     }
     Ok(config)
+}
+
+/// The path of the configuration, which has to be named somewhere.
+pub(crate) fn named(path: Option<&Path>) -> Result<&Path, Failure> {
+    let message = "synapse-rs: no configuration: name one with -c FILE, or set SYNAPSE_CONFIG";
+    path.ok_or_else(|| Failure::Usage(message.to_owned()))
 }
 
 /// What loads the configuration in the file at `path`, for this host and with its environment.

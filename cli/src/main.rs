@@ -51,7 +51,10 @@ async fn carry_out(args: Args) -> Result<ExitCode, Failure> {
     match args.command.unwrap_or(Command::Run(Run::default())) {
         Command::Plan { json } => return plan::plan(config()?, json).await,
         Command::Run(Run { once }) => run::run(config()?, once).await,
-        Command::Check => check::check(&config()?),
+        Command::Check { explain, file } => {
+            let path = file.as_deref().or(args.config.as_deref());
+            if explain { check::explained(path) } else { check::check(&load::config(path)?) }
+        }
         Command::Render { endpoints } => render::render(config()?, endpoints.as_deref()).await,
         Command::Services { json } => services::services(config()?, json).await,
     }

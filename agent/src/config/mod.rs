@@ -6,6 +6,7 @@ mod de;
 mod draft;
 mod erb;
 mod fingerprint;
+mod explain;
 mod haproxy;
 mod lines;
 mod load;
@@ -28,6 +29,7 @@ mod state;
 
 pub use de::from_node;
 pub use fingerprint::Fingerprint;
+pub use explain::{Difference, Explanation, explain};
 pub use load::Config;
 pub use loader::{LoadError, Loaded, Loader};
 pub use node::{Entry, Node, Value};

@@ -97,3 +97,41 @@ async fn an_unreachable_registry_is_no_mistake() {
     let outcome = run(&dir, ["check", "-c", "synapse.yaml"]).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), FINE));
 }
+
+#[tokio::test]
+async fn what_differs_from_synapse_is_explained() {
+    let dir = Dir::new("check");
+    dir.write("site.yaml", include_str!("../../../agent/tests/fixtures/smartstack.yaml"));
+    let outcome = run(&dir, ["check", "--explain", "site.yaml"]).await;
+    let expected = include_str!("../../../agent/tests/fixtures/smartstack.explained.txt");
+    assert_eq!(outcome.stdout, expected.replacen("synapse.yaml", "site.yaml", 1));
+
+    write_site(&dir, &format!("{COUNTED}  do_socket: false\n  server_order_seed: 1\n"));
+    let arguments = ["check", "--explain", "-c", "synapse.yaml"];
+    let outcome = run(&dir, arguments).await;
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    let told = "\nhaproxy.server_order_seed (15:22)\n  Synapse: shuffles by this seed with Ruby's generator";
+    assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn mistakes_are_told_after_what_differs() {
+    let dir = Dir::new("check");
+    dir.write("synapse.yaml", "haproxy: {do_writes: false, do_reloads: false, do_socket: false, global: [nbproc 2], defaults: []}\n");
+    let outcome = run(&dir, ["check", "--explain", "synapse.yaml"]).await;
+    assert_eq!(outcome.code, Some(2));
+    assert!(
+        outcome.stdout.contains("\nhaproxy.global[0] (1:75)\n  Synapse: writes the line\n"),
+        "{}",
+        outcome.stdout
+    );
+    assert!(outcome.stderr.contains("HAProxy does not take this line any more"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn the_file_to_check_may_stand_behind_the_command() {
+    let dir = Dir::new("check");
+    write_site(&dir, COUNTED);
+    let outcome = run(&dir, ["check", "synapse.yaml"]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), FINE), "{}", outcome.stderr);
+}
