@@ -1,5 +1,6 @@
 //! From a text to an HAProxy that runs it.
 
+mod handover;
 mod part;
 mod preview;
 
@@ -7,6 +8,7 @@ use std::{fmt, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
+pub use self::handover::Past;
 pub(crate) use self::part::put;
 use crate::{
     check::Check,

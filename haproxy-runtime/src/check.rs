@@ -13,7 +13,7 @@ use crate::{
 /// `haproxy -c -f "$SYNAPSE_CANDIDATE"`; naming the path in the command works as well.
 ///
 /// `haproxy -c` ends with 2 for a file that is valid but listens on nothing: that counts as no.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
     /// What to run.

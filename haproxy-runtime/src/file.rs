@@ -166,6 +166,11 @@ impl ConfigFile {
         Self { disk: Arc::new(disk), turn: Arc::default() }
     }
 
+    /// Whether the other is a handle on the same path, staged at the same place.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.disk.is_like(&other.disk)
+    }
+
     /// The path given to [`ConfigFile::open`].
     pub fn path(&self) -> &Path {
         &self.disk.path

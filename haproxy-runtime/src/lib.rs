@@ -49,7 +49,7 @@ mod live;
 mod reload;
 mod socket;
 
-pub use apply::{Applied, Applier, Change, Counters, Reloaded};
+pub use apply::{Applied, Applier, Change, Counters, Past, Reloaded};
 pub use check::Check;
 pub use command::{Command, Output};
 pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, ReloadError, Step, WriteError};

@@ -8,6 +8,7 @@ mod deed;
 mod departure;
 mod error;
 mod filing;
+mod handover;
 mod holder;
 mod note;
 mod patience;

@@ -11,13 +11,13 @@ use crate::{
 };
 
 /// What makes HAProxy load its file: a command, or the socket of its master.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reload {
     way: Way,
     deadline: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Way {
     Command(Command),
     Master(Master),

@@ -92,6 +92,10 @@ impl Disk {
         if self.follows { Target::behind(&self.path) } else { Target::at(&self.path) }
     }
 
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.path, &self.staging, self.private) == (&other.path, &other.staging, other.private)
+    }
+
     pub(super) fn prepare(&self) -> Result<Prepared, WriteError> {
         let target = self.target()?;
         let existed = target.staging.exists();

@@ -29,6 +29,11 @@ impl Settling {
         Self { quiet, longest, waiting: None, begun: false }
     }
 
+    /// Goes on with the times of `other`.
+    pub(super) fn adopt(&mut self, other: &Self) {
+        (self.quiet, self.longest) = (other.quiet, other.longest);
+    }
+
     /// When the document of this revision may be loaded; `None`: at once.
     pub(super) fn until(&mut self, revision: Option<Revision>, now: Instant) -> Option<Instant> {
         if !self.begun {

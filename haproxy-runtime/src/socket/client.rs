@@ -68,7 +68,7 @@ impl Default for Limits {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
     address: SocketAddress,
     limits: Limits,

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Several sockets, of one HAProxy or of more than one (Synapse's list in `socket_file_path`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sockets(Vec<Socket>);
 
 /// Who is behind several sockets.

@@ -27,7 +27,7 @@ const PROCESSES: &str = "show proc";
 const RELOAD: &str = "reload";
 
 /// The socket of HAProxy's master (`haproxy -W -S PATH`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Master {
     address: SocketAddress,
 }
