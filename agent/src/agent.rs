@@ -1,24 +1,28 @@
 //! The agent: sources, folds, HAProxy.
 
+mod takeover;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use discovery_core::{Catalog, WatchError};
-use haproxy_render::{Document, render};
+use haproxy_render::{Document, Name, render};
 use thiserror::Error;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
+use self::takeover::Coming;
 use crate::{
     config::{Config, Times},
+    handle::{self, Handle, Inbox},
     model::{Changed, Model},
     news::News,
     output::{Output, OutputStatus, Ready, chain, read_back},
     sources::{Running, Sources},
     state::{self, Keeper, Memory},
-    status::{AppliedView, Status},
+    status::{AppliedView, SourceView, Status},
 };
 
 /// How often the file, and what HAProxy runs, are compared with what they should be: somebody may have changed them.
@@ -33,6 +37,7 @@ pub struct Agent {
     pub(crate) sources: Sources,
     applied: watch::Sender<AppliedView>,
     pub(crate) memory: Arc<Memory>,
+    inbox: Inbox,
 }
 
 /// Why an agent could not do what it was asked to do once.
@@ -62,13 +67,25 @@ impl Agent {
     /// An agent for a configuration. Connects to nothing, reads and writes nothing.
     pub fn new(config: Config) -> Self {
         let sources = Sources::new(&config);
-        Self { config, sources, applied: watch::Sender::default(), memory: Arc::default() }
+        Self {
+            config,
+            sources,
+            applied: watch::Sender::default(),
+            memory: Arc::default(),
+            inbox: handle::channel(),
+        }
+    }
+
+    /// Gives the agent another configuration while it [runs](Self::run).
+    pub fn handle(&self) -> Handle {
+        self.inbox.handle.clone()
     }
 
     /// A view on what the agent knows and does, to be kept while it runs.
     pub fn status(&self) -> Status {
-        let (sources, memory) = (self.sources.views.clone(), Arc::clone(&self.memory));
-        Status { sources, applied: self.applied.subscribe(), memory }
+        let (sources, memory) = (self.sources.views(), Arc::clone(&self.memory));
+        let configuration = self.inbox.handle.status();
+        Status { sources, applied: self.applied.subscribe(), memory, configuration }
     }
 
     /// Runs until `stop` is ready. An apply that has begun is finished first, and the file brought up to date, within five seconds;
@@ -76,19 +93,25 @@ impl Agent {
     ///
     /// The first answers of all sources are waited for before anything is written, up to `agent.startup_wait`. A service whose
     /// source has not answered by then is served as the state file knows it, or else keeps the servers that HAProxy's file has
-    /// for it. Whatever fails is logged, shown in the [`Status`], and tried again.
+    /// for it. Whatever fails is logged, shown in the [`Status`], and tried again. Another configuration is taken over as its
+    /// [`Handle`] says.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
-        let times = self.config.times;
         let mut reconciler = Reconciler::start(self).await;
-        tokio::select! {
-            biased;
-            () = &mut stop => return,
-            unanswered = reconciler.running.first_answers(times.startup_wait) => {
-                for (index, view) in unanswered {
-                    let error = view.observed.borrow().health.error().map(WatchError::chain).unwrap_or_default();
-                    let age = reconciler.keeper.age(index);
-                    warn!(service = view.service, error, waited = ?times.startup_wait, ?age, "no answer yet; going on with what was served before");
+        let begun = Instant::now();
+        loop {
+            let left = reconciler.config.times.startup_wait.saturating_sub(begun.elapsed());
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                Some(request) = reconciler.inbox.requests.recv() => {
+                    // Nothing is served yet that would have to go on meanwhile.
+                    reconciler.expect(request);
+                    reconciler.take_over().await;
+                }
+                unanswered = reconciler.running.first_answers(left) => {
+                    reconciler.name_silent(&unanswered);
+                    break;
                 }
             }
         }
@@ -105,9 +128,17 @@ impl Agent {
                 biased;
                 () = &mut stop => break,
                 () = reconciler.running.died() => false,
+                Some(request) = reconciler.inbox.requests.recv() => {
+                    reconciler.expect(request);
+                    false
+                }
+                () = takeover::ready(reconciler.coming.as_ref()) => {
+                    reconciler.take_over().await;
+                    true
+                }
                 () = until(retry_at) => true,
                 () = news.wait() => {
-                    let ready = reconciler.output.ready();
+                    let (ready, times) = (reconciler.output.ready(), reconciler.config.times);
                     tokio::select! {
                         biased;
                         () = &mut stop => break,
@@ -174,9 +205,10 @@ impl Agent {
         state::recall(&self.config, &self.memory, &mut model).await;
         let running = self.sources.start();
         running.first_answers(waited).await;
-        let answers = running.views.iter().filter_map(|view| {
+        let answers = running.views();
+        let answers = answers.iter().filter_map(|view| {
             let snapshot = view.observed.borrow().snapshot.clone()?;
-            Some((view.service.clone(), snapshot))
+            Some((view.service.to_string(), snapshot))
         });
         Catalog::new(answers.collect::<Vec<_>>())
     }
@@ -188,9 +220,9 @@ impl Config {
     /// A service that the catalog does not have is rendered as if its source had not answered.
     pub fn render(&self, catalog: &Catalog) -> String {
         let mut model = Model::new(&self.services, &self.haproxy, None);
-        for (index, name) in self.services().enumerate() {
+        for name in self.services() {
             if let Some(snapshot) = catalog.service(name) {
-                model.refresh(index, Some(snapshot), None);
+                model.refresh(name, Some(snapshot), None);
             }
         }
         render(model.document())
@@ -225,13 +257,16 @@ async fn unanswered(running: &Running, waited: Duration) -> Vec<String> {
 /// The services whose sources have not answered after that time, each with the last error of its source.
 pub(crate) async fn silent(running: &Running, waited: Duration) -> Vec<(String, Option<String>)> {
     let views = running.first_answers(waited).await;
-    let error =
-        |view: &crate::status::SourceView| view.observed.borrow().health.error().map(WatchError::chain);
-    views.iter().map(|(_, view)| (view.service.clone(), error(view))).collect()
+    let error = |view: &SourceView| view.observed.borrow().health.error().map(WatchError::chain);
+    views.iter().map(|view| (view.service.to_string(), error(view))).collect()
 }
 
 /// The state of a running agent.
 struct Reconciler {
+    config: Config,
+    inbox: Inbox,
+    /// The configuration that is to be taken over when its new sources have answered.
+    coming: Option<Coming>,
     running: Running,
     model: Model,
     output: Output,
@@ -241,20 +276,21 @@ struct Reconciler {
 
 impl Reconciler {
     async fn start(agent: Agent) -> Self {
-        let Agent { config, sources, applied, memory } = agent;
+        let Agent { config, sources, applied, memory, inbox } = agent;
         let mut output = Output::new(&config.haproxy.output, config.times);
         output.prepare().await;
         let before = read_back(&config.haproxy.output).await;
         let mut model = Model::new(&config.services, &config.haproxy, before);
-        let keeper = Keeper::start(&config, memory, &mut model, Arc::clone(&sources.views)).await;
+        let keeper = Keeper::start(&config, memory, &mut model, sources.views()).await;
         let running = sources.start();
-        info!(services = running.views.len(), "started; waiting for the first answers");
-        Self { running, model, output, applied, keeper }
+        info!(services = running.views().len(), "started; waiting for the first answers");
+        Self { config, inbox, coming: None, running, model, output, applied, keeper }
     }
 
     fn look_at_everything(&mut self) {
         self.running.news.take();
-        self.look_at(0..self.running.views.len());
+        let views = self.running.views();
+        self.look_at(views.iter().map(|view| view.service.clone()));
     }
 
     /// Whether anything is different for HAProxy.
@@ -263,19 +299,17 @@ impl Reconciler {
         self.look_at(marked)
     }
 
-    fn look_at(&mut self, services: impl IntoIterator<Item = usize>) -> bool {
+    fn look_at(&mut self, services: impl IntoIterator<Item = Name>) -> bool {
         let (mut changed, mut outcomes) = (Vec::<Changed>::new(), Vec::new());
-        for index in services {
-            let said = self.running.views[index].observed.borrow().snapshot.clone();
-            changed.extend(self.model.refresh(index, said.as_ref(), self.output.live()));
-            outcomes.push((index, self.model.outcome(index)));
-            self.keeper.note(index, &self.model);
+        for service in services {
+            let (said, name) = (self.running.said(&service), service.as_str());
+            changed.extend(self.model.refresh(name, said.as_ref(), self.output.live()));
+            self.keeper.note(name, &self.model);
+            let outcome = self.model.outcome(name);
+            outcomes.push((service, outcome));
         }
         self.applied.send_if_modified(|view| {
-            view.services.resize_with(self.running.views.len(), Default::default);
-            for (index, (servers, rejected)) in outcomes {
-                view.services[index] = (servers, rejected);
-            }
+            view.services.extend(outcomes);
             // Whoever waits, waits for an apply.
             false
         });

@@ -73,9 +73,11 @@
 
 mod agent;
 pub mod config;
+mod connection;
 mod desired;
 mod fold;
 mod generator;
+mod handle;
 mod method;
 mod model;
 mod multi;
@@ -91,8 +93,9 @@ mod template;
 pub use agent::{Agent, AgentError};
 pub use config::{Config, Fingerprint, LoadError, Loaded, Loader};
 pub use discovery_core as discovery;
+pub use handle::{ConfigurationFailure, Handle, ReconfigureError, Reconfigured};
 pub use haproxy_runtime::Failure;
 pub use plan::{Action, Kind, Planned, PlannedChange, Unanswered};
 pub use registry::{Context, Registry, Source};
 pub use state::StateFileStatus;
-pub use status::{OutputStatus, ServiceStatus, Status};
+pub use status::{ConfigurationStatus, OutputStatus, ServiceStatus, Status};

@@ -1,15 +1,18 @@
 //! All services as they are to be served: what changed since the last look, and the text for it.
 
+mod reconfigure;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use discovery_core::{Rejected, Snapshot};
-use haproxy_render::{Document, ReadBack, Server, ServerId, Service};
+use haproxy_render::{Document, Name, ReadBack, Server, ServerId, Service};
 use haproxy_runtime::Live;
 use tracing::{error, info, warn};
 
+pub(crate) use self::reconfigure::Difference;
 use crate::{
     config::{self, Haproxy},
     desired::{KnownIds, Shape, name},
@@ -22,7 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Model {
     document: Document,
-    services: Vec<State>,
+    services: HashMap<Name, State>,
     haproxy: Haproxy,
 }
 
@@ -32,9 +35,9 @@ struct State {
     config: config::Service,
     generator: Generator,
     last_good: Option<Snapshot>,
-    /// Those that were served before this program started, until it is known who is to be.
+    /// Those that were served before this program started, or before the service became another, until it is known who is to be.
     before: Vec<Server>,
-    /// The last answer that was believed: of the source, or until it has answered that of the state file.
+    /// The last answer that was believed: of the source, or until it has answered that of the state file or of the source before it.
     known: Option<Snapshot>,
     /// The source has not answered yet.
     unheard: bool,
@@ -68,63 +71,52 @@ impl Changed {
 impl Model {
     /// The state in which nothing has been heard. `before` is what the file held when this program started.
     pub(crate) fn new(services: &[config::Service], haproxy: &Haproxy, mut before: Option<ReadBack>) -> Self {
-        let mut document = Document::new(haproxy.global.clone(), haproxy.defaults.clone());
-        document.extra_sections.clone_from(&haproxy.extra_sections);
-        document.shared_frontend.clone_from(&haproxy.shared_frontend);
-        let mut states = Vec::with_capacity(services.len());
+        let mut document = without_services(haproxy);
+        let mut states = HashMap::with_capacity(services.len());
         for config in services {
             let shape = config.shape.as_ref().zip(before.as_mut());
             let backend = shape.and_then(|(shape, before)| before.take(&shape.backend_name));
             let before = backend.map(|backend| backend.servers).unwrap_or_default();
-            let mut state = State {
-                ids: before.iter().map(|server| (server.name().clone(), server.id())).collect(),
-                config: config.clone(),
-                generator: Generator::default(),
-                last_good: None,
-                before,
-                known: None,
-                unheard: true,
-                position: None,
-                rejected: Rejected::default(),
-                leaderless: false,
-                without_id: 0,
-            };
+            let mut state = State::new(config.clone(), before);
             if let Some(service) = state.desired(None, haproxy, None) {
                 state.position = Some(document.services.len());
                 document.services.push(Arc::new(service));
             }
-            states.push(state);
+            states.insert(config.name.clone(), state);
         }
         Self { document, services: states, haproxy: haproxy.clone() }
     }
 
-    /// Gives a service, by its place in the configuration, what a state file has of it, to go on with until its source
-    /// answers. `newer`: what the file of HAProxy holds was written after that. Returns whether it is used.
+    /// Gives a service what a state file has of it, to go on with until its source answers, if nothing else is known of it. `newer`: what the file of HAProxy holds was written after that. Returns whether it is used.
     ///
     /// It is taken as an answer of the source: all rules of the service apply to it. The servers in HAProxy's file yield to it,
     /// unless they are newer and others, which says that this program did not live to write both.
-    pub(crate) fn recall(&mut self, index: usize, entry: &Entry, newer: bool) -> bool {
-        let used = self.services.get_mut(index).is_some_and(|state| state.recall(entry, newer));
-        self.refresh(index, None, None);
+    pub(crate) fn recall(&mut self, service: &str, entry: &Entry, newer: bool) -> bool {
+        let Some(state) =
+            self.services.get_mut(service).filter(|state| state.unheard && state.known.is_none())
+        else {
+            return false;
+        };
+        let used = state.recall(entry, newer);
+        self.refresh(service, None, None);
         used
     }
 
-    /// What is worth remembering of a service, by its place in the configuration: the last answer that was believed, the ids
-    /// of its servers, and whether that answer is still the one that was [recalled](Self::recall).
-    pub(crate) fn known(&self, index: usize) -> Option<(&Snapshot, &KnownIds, bool)> {
-        let state = self.services.get(index)?;
+    /// What is worth remembering of a service: the last answer that was believed, the ids of its servers, and whether its source has
+    /// still to speak, so that the answer is one that was [recalled](Self::recall), or of the source before it.
+    pub(crate) fn known(&self, service: &str) -> Option<(&Snapshot, &KnownIds, bool)> {
+        let state = self.services.get(service)?;
         Some((state.known.as_ref()?, &state.ids, state.unheard))
     }
 
-    /// Looks at one service again, by its place in the configuration. `None`: nothing is different for HAProxy. `live`
-    /// knows which servers HAProxy has, if anybody does.
+    /// Looks at one service again. `None`: nothing is different for HAProxy. `live` knows which servers HAProxy has, if anybody does.
     pub(crate) fn refresh(
         &mut self,
-        index: usize,
+        service: &str,
         said: Option<&Snapshot>,
         live: Option<&Live>,
     ) -> Option<Changed> {
-        let state = self.services.get_mut(index)?;
+        let state = self.services.get_mut(service)?;
         let desired = state.desired(said, &self.haproxy, live);
         let (position, desired) = (state.position?, desired?);
         let current = &mut self.document.services[position];
@@ -141,17 +133,45 @@ impl Model {
         &self.document
     }
 
-    /// The endpoints of a service that HAProxy can't serve, and how many it does, by the service's place in the
-    /// configuration.
-    pub(crate) fn outcome(&self, index: usize) -> (usize, Rejected) {
-        let Some(state) = self.services.get(index) else { return (0, Rejected::default()) };
+    /// Whether there is such a service.
+    pub(crate) fn has(&self, service: &str) -> bool {
+        self.services.contains_key(service)
+    }
+
+    /// The endpoints of a service that HAProxy can't serve, and how many it does.
+    pub(crate) fn outcome(&self, service: &str) -> (usize, Rejected) {
+        let Some(state) = self.services.get(service) else { return (0, Rejected::default()) };
         let servers =
             state.position.map_or(0, |position| self.document.services[position].backend.servers.len());
         (servers, state.generator.refused().and(&state.rejected))
     }
 }
 
+/// What stands before and behind the services.
+fn without_services(haproxy: &Haproxy) -> Document {
+    let mut document = Document::new(haproxy.global.clone(), haproxy.defaults.clone());
+    document.extra_sections.clone_from(&haproxy.extra_sections);
+    document.shared_frontend.clone_from(&haproxy.shared_frontend);
+    document
+}
+
 impl State {
+    fn new(config: config::Service, before: Vec<Server>) -> Self {
+        Self {
+            ids: before.iter().map(|server| (server.name().clone(), server.id())).collect(),
+            config,
+            generator: Generator::default(),
+            last_good: None,
+            before,
+            known: None,
+            unheard: true,
+            position: None,
+            rejected: Rejected::default(),
+            leaderless: false,
+            without_id: 0,
+        }
+    }
+
     fn recall(&mut self, entry: &Entry, newer: bool) -> bool {
         let service = self.config.name.as_str();
         // What HAProxy's file has is what HAProxy runs: those ids are taken.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use haproxy_render::Name;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until, timeout},
@@ -15,19 +16,19 @@ use tokio::{
 /// found when it is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    marked: Mutex<BTreeSet<usize>>,
+    marked: Mutex<BTreeSet<Name>>,
     bell: Notify,
 }
 
 impl News {
     /// Has a service looked at.
-    pub(crate) fn mark(&self, index: usize) {
-        self.marked.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+    pub(crate) fn mark(&self, service: &Name) {
+        self.marked.lock().unwrap_or_else(PoisonError::into_inner).insert(service.clone());
         self.bell.notify_one();
     }
 
     /// Takes what is marked.
-    pub(crate) fn take(&self) -> BTreeSet<usize> {
+    pub(crate) fn take(&self) -> BTreeSet<Name> {
         std::mem::take(&mut *self.marked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -69,19 +70,23 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    fn web() -> Name {
+        Name::parse("web").unwrap()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_mark_made_before_the_wait_is_seen() {
         let news = News::default();
-        news.mark(3);
+        news.mark(&web());
         news.wait().await;
-        assert_eq!(news.take().into_iter().collect::<Vec<_>>(), [3]);
+        assert_eq!(news.take().into_iter().collect::<Vec<_>>(), [web()]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_settles_when_it_is_quiet() {
         let start = Instant::now();
         let news = News::default();
-        news.mark(1);
+        news.mark(&web());
         news.settle(5 * MS, 100 * MS, None).await;
         assert!((5 * MS..=10 * MS).contains(&start.elapsed()), "{:?}", start.elapsed());
     }
@@ -92,7 +97,7 @@ mod tests {
         let stream = Arc::clone(&news);
         tokio::spawn(async move {
             loop {
-                stream.mark(1);
+                stream.mark(&web());
                 sleep(MS).await;
             }
         });

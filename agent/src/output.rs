@@ -1,6 +1,7 @@
 //! Carries the desired state out, and says so.
 
 mod earlier;
+mod handover;
 mod summary;
 mod word;
 

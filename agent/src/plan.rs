@@ -132,9 +132,9 @@ impl Agent {
         state::recall(&config, &memory, &mut model).await;
         let running = sources.start();
         let unanswered = silent(&running, config.times.startup_wait).await;
-        for index in 0..running.views.len() {
-            let said = running.views[index].observed.borrow().snapshot.clone();
-            model.refresh(index, said.as_ref(), output.live());
+        for view in running.views().iter() {
+            let said = view.observed.borrow().snapshot.clone();
+            model.refresh(view.service.as_str(), said.as_ref(), output.live());
         }
         let preview = output.preview(model.document()).await?;
         let path = config.haproxy.output.file.as_ref().map(|file| file.path().to_owned());

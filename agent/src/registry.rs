@@ -1,15 +1,6 @@
 //! The discovery methods: from the `discovery` section of a service to a watcher.
 
-use std::{
-    any::{Any, TypeId},
-    collections::{BTreeMap, HashMap},
-    fmt,
-    future::Future,
-    hash::Hash,
-    num::NonZeroU16,
-    pin::Pin,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, future::Future, hash::Hash, num::NonZeroU16, sync::Arc};
 
 use async_trait::async_trait;
 use discovery_core::{
@@ -18,7 +9,10 @@ use discovery_core::{
     transform::{LabelFilter, labelled},
 };
 
-use crate::config::{Problem, Section, read_discovery};
+use crate::{
+    config::{Problem, Section, read_discovery},
+    connection::{Connections, Hold},
+};
 
 /// A checked `discovery` section: makes the watcher of a service.
 ///
@@ -115,6 +109,8 @@ pub struct Context<'a> {
     pub(crate) port: Option<NonZeroU16>,
     pub(crate) backoff: Backoff,
     pub(crate) connections: &'a mut Connections,
+    /// What keeps the connections that the watcher uses.
+    pub(crate) holds: Vec<Hold>,
     /// How the parts of the watcher can be looked at, if it has any.
     pub(crate) children: Option<View>,
 }
@@ -141,27 +137,19 @@ impl Context<'_> {
         self.children = Some(children);
     }
 
-    /// A connection that several services share: the one made for an equal `key` before, or else a new one.
+    /// A connection that several services share: the one made for an equal `key` before, if a service still uses it, or else a new one.
     ///
-    /// `connect` returns the handle and the future that drives it. The agent runs that future beside its services; it should
-    /// end when nobody holds the handle any more.
+    /// `connect` returns the handle and the future that drives it. The agent runs that future beside its services, and holds the handle
+    /// for as long as a watcher that asked for it is at work; the future should end when nobody holds the handle any more. One that has
+    /// ended before that, unless it did so at once, is taken for broken: who asks next gets a new connection.
     pub fn shared<K, T, F>(&mut self, key: K, connect: impl FnOnce(K) -> (T, F)) -> T
     where
         K: Hash + Eq + Clone + Send + 'static,
         T: Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let slot = self.connections.shared.entry(TypeId::of::<HashMap<K, T>>());
-        let known = slot.or_insert_with(|| Box::new(HashMap::<K, T>::new()));
-        let mut known = known.downcast_mut::<HashMap<K, T>>();
-        if let Some(handle) = known.as_ref().and_then(|known| known.get(&key)) {
-            return handle.clone();
-        }
-        let (handle, driver) = connect(key.clone());
-        if let Some(known) = &mut known {
-            known.insert(key, handle.clone());
-        }
-        self.connections.drivers.push(Box::pin(driver));
+        let (handle, hold) = self.connections.shared(key, connect);
+        self.holds.push(hold);
         handle
     }
 }
@@ -170,13 +158,6 @@ impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").field("service", &self.service).finish_non_exhaustive()
     }
-}
-
-/// The connections of one agent, and the futures that drive them and were not started yet.
-#[derive(Default)]
-pub(crate) struct Connections {
-    shared: HashMap<TypeId, Box<dyn Any + Send>>,
-    pub(crate) drivers: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 type Read = Box<dyn Fn(&Section, &Registry) -> Result<Source, Vec<Problem>> + Send + Sync>;
@@ -313,32 +294,5 @@ impl Default for Registry {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.methods.keys()).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_keys_share_one_connection_and_others_do_not() {
-        let mut connections = Connections::default();
-        let mut made = 0;
-        for key in ["a", "b", "a"] {
-            let mut context = Context {
-                service: "web",
-                port: None,
-                backoff: Backoff::default(),
-                connections: &mut connections,
-                children: None,
-            };
-            let handle = context.shared(key, |key| {
-                made += 1;
-                (key.to_owned(), std::future::ready(()))
-            });
-            assert_eq!(handle, key);
-        }
-        assert_eq!(made, 2);
-        assert_eq!(connections.drivers.len(), 2);
     }
 }

@@ -1,28 +1,33 @@
 //! What an agent knows and does, for people and programs that look.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use discovery_core::{
     Health, Observed, Rejected, Snapshot,
     multi::{ChildView, View},
 };
+use haproxy_render::Name;
 use tokio::{sync::watch, time::Instant};
 
-pub use crate::output::OutputStatus;
 use crate::state::{Memory, Restored, StateFileStatus};
+pub use crate::{handle::ConfigurationStatus, output::OutputStatus};
 
 /// A cheap view on a running agent. It goes on showing the last state after the agent has stopped.
 #[derive(Debug, Clone)]
 pub struct Status {
-    pub(crate) sources: Arc<[SourceView]>,
+    pub(crate) sources: watch::Receiver<Views>,
     pub(crate) applied: watch::Receiver<AppliedView>,
     pub(crate) memory: Arc<Memory>,
+    pub(crate) configuration: watch::Receiver<ConfigurationStatus>,
 }
+
+/// The sources of all services, in the order of the configuration.
+pub(crate) type Views = Arc<[Arc<SourceView>]>;
 
 /// One service's source.
 #[derive(Debug)]
 pub(crate) struct SourceView {
-    pub(crate) service: String,
+    pub(crate) service: Name,
     pub(crate) method: String,
     pub(crate) observed: watch::Receiver<Observed>,
     pub(crate) children: Option<View>,
@@ -32,7 +37,8 @@ pub(crate) struct SourceView {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppliedView {
     pub(crate) output: OutputStatus,
-    pub(crate) services: Vec<(usize, Rejected)>,
+    /// How many servers each service has, and what is not served of it.
+    pub(crate) services: HashMap<Name, (usize, Rejected)>,
 }
 
 /// One service at the moment it was looked at.
@@ -64,18 +70,19 @@ pub struct ServiceStatus {
 }
 
 impl Status {
-    /// All services, in the order of the configuration.
+    /// All services, in the order of the configuration that is in use.
     pub fn services(&self) -> Vec<ServiceStatus> {
         let applied = self.applied.borrow().services.clone();
         let nothing = (0, Rejected::default());
-        let view = |(index, source): (usize, &SourceView)| {
+        let view = |source: &Arc<SourceView>| {
             let observed = source.observed.borrow().clone();
-            let (servers, unservable) = applied.get(index).unwrap_or(&nothing);
-            let restored = observed.snapshot.is_none().then(|| self.memory.restored(index)).flatten();
+            let (servers, unservable) = applied.get(&source.service).unwrap_or(&nothing);
+            let restored = || self.memory.restored(source.service.as_str());
+            let restored = observed.snapshot.is_none().then(restored).flatten();
             let age = observed.confirmed.map(|at| Instant::now().saturating_duration_since(at));
             let unreadable = observed.snapshot.as_ref().map(Snapshot::rejected).cloned().unwrap_or_default();
             ServiceStatus {
-                service: source.service.clone(),
+                service: source.service.to_string(),
                 method: source.method.clone(),
                 children: source.children.as_ref().map(View::children).unwrap_or_default(),
                 age: age.or_else(|| restored.as_ref().map(Restored::age)),
@@ -86,12 +93,17 @@ impl Status {
                 servers: *servers,
             }
         };
-        self.sources.iter().enumerate().map(view).collect()
+        self.sources.borrow().iter().map(view).collect()
     }
 
     /// What HAProxy was last brought to run, and how.
     pub fn output(&self) -> OutputStatus {
         self.applied.borrow().output.clone()
+    }
+
+    /// Which configuration is in use, and what became of those that should have replaced it.
+    pub fn configuration(&self) -> ConfigurationStatus {
+        self.configuration.borrow().clone()
     }
 
     /// How the state file is doing; `None` before the agent runs, and where no file is kept.

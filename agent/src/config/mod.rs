@@ -1,12 +1,14 @@
 //! Reading the configuration: text, tree with positions, typed values, and every mistake at once.
 
 mod blank;
+mod compare;
 mod copies;
 mod de;
+mod digest;
 mod draft;
 mod erb;
-mod fingerprint;
 mod explain;
+mod fingerprint;
 mod haproxy;
 mod lines;
 mod load;
@@ -28,8 +30,8 @@ mod split;
 mod state;
 
 pub use de::from_node;
-pub use fingerprint::Fingerprint;
 pub use explain::{Difference, Explanation, explain};
+pub use fingerprint::Fingerprint;
 pub use load::Config;
 pub use loader::{LoadError, Loaded, Loader};
 pub use node::{Entry, Node, Value};
@@ -39,6 +41,7 @@ pub use report::{KeyPath, Problem, Report, Step};
 pub use section::Section;
 
 pub(crate) use de::nearest;
+pub(crate) use digest::Digest;
 pub(crate) use haproxy::{Haproxy, Output};
 pub(crate) use load::{Times, seconds};
 pub(crate) use report::quoted;

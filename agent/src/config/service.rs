@@ -9,7 +9,7 @@ use discovery_core::{
 use haproxy_render::Name;
 
 use super::{
-    KeyPath, Node, Port, Problem, Section, Value,
+    Digest, KeyPath, Node, Port, Problem, Section, Value,
     de::nearest,
     haproxy::Haproxy,
     raw::{self, DISCOVERY_KEYS},
@@ -28,6 +28,10 @@ pub(crate) struct Service {
     pub(crate) name: Name,
     pub(crate) method: String,
     pub(crate) source: Source,
+    /// What `source` was made of, but for the port: services that agree in both have the same source.
+    pub(crate) discovery: Digest,
+    /// What all of it was made of.
+    pub(crate) section: Digest,
     pub(crate) rules: Rules,
     /// `None`: HAProxy does not serve it (`disabled`).
     pub(crate) shape: Option<Shape>,
@@ -96,8 +100,30 @@ impl Service {
             found.problems.push(section.problem(message));
         }
         let own = Arc::new(raw.haproxy);
-        (found.problems.len() == before).then_some(Self { name, method, source, rules, shape, own })
+        let (discovery, section) = (said_of_source(section), Digest::of([Some(section.node())]));
+        (found.problems.len() == before).then_some(Self {
+            name,
+            method,
+            source,
+            discovery,
+            section,
+            rules,
+            shape,
+            own,
+        })
     }
+}
+
+/// What a service's section says of its source. Filters for what the source says as a whole are rules of the service.
+fn said_of_source(service: &Section) -> Digest {
+    const FILTERS: [&str; 2] = ["label_filter", "label_filters"];
+    let (one, several) = (service.section("discovery"), service.section("discovery_multi"));
+    let unfiltered = |section: &Option<Section>| section.as_ref().map(|section| section.without(&FILTERS));
+    if service.has("discovery_multi") {
+        let several = unfiltered(&several);
+        return Digest::of([one.as_ref().map(Section::node), several.as_ref().map(Section::node)]);
+    }
+    Digest::of([unfiltered(&one).as_ref().map(Section::node), None])
 }
 
 /// A `discovery` section: where endpoints come from, and which of them are wanted.

@@ -11,7 +11,7 @@ use haproxy_runtime::{Limits, SocketAddress, Sockets};
 use super::{Problem, Section, raw, seconds};
 
 /// How a running HAProxy is changed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Socket {
     pub(crate) sockets: Sockets,
     pub(crate) drain_timeout: Duration,

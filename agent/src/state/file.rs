@@ -61,6 +61,11 @@ impl StateFile {
         Ok(Self { file: ConfigFile::private(path)?, ttl })
     }
 
+    /// Whether the other is the same file, of which the same is used.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.file.is_like(&other.file) && self.ttl == other.ttl
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -17,7 +17,12 @@ use super::{
     file::{Aside, Loaded, StateError, StateFile},
     memory::Memory,
 };
-use crate::{config::Config, model::Model, output::chain, status::SourceView};
+use crate::{
+    config::Config,
+    model::{Difference, Model},
+    output::chain,
+    status::Views,
+};
 
 /// Keeps the state file of a running agent. Dropping it ends that.
 #[derive(Debug, Default)]
@@ -57,9 +62,9 @@ async fn load(config: &Config, memory: &Memory, model: &mut Model) -> Option<(St
         None => None,
     };
     let newer = changed.is_some_and(|changed| changed > remembered.written);
-    let used = config.services().enumerate().map(|(index, name)| {
+    let used = config.services().filter_map(|name| {
         let entry = remembered.services.remove(name)?;
-        model.recall(index, &entry, newer).then_some(entry)
+        model.recall(name, &entry, newer).then(|| (name.to_owned(), entry))
     });
     memory.begin(used.collect(), remembered.services);
     Some((file, aside))
@@ -76,7 +81,7 @@ impl Keeper {
         config: &Config,
         memory: Arc<Memory>,
         model: &mut Model,
-        views: Arc<[SourceView]>,
+        views: watch::Receiver<Views>,
     ) -> Self {
         let Some((file, aside)) = load(config, &memory, model).await else {
             return Self { memory, work: None };
@@ -87,18 +92,45 @@ impl Keeper {
         Self { memory, work: Some(Work { stop, tasks }) }
     }
 
+    /// Goes on as `config` has it, where `before` has become that by `difference`. What is kept of services that have come is given to
+    /// `model`, and what is kept of those that have gone forgotten.
+    pub(crate) async fn reconfigure(
+        &mut self,
+        before: &Config,
+        config: &Config,
+        difference: &Difference,
+        model: &mut Model,
+        views: watch::Receiver<Views>,
+    ) {
+        for service in &difference.removed {
+            self.memory.forget(service.as_str());
+        }
+        if !before.haproxy.keeps_state_like(&config.haproxy) {
+            self.finish().await;
+            self.memory.end();
+            *self = Self::start(config, Arc::clone(&self.memory), model, views).await;
+            return;
+        }
+        for service in &difference.added {
+            let entry = self.memory.other(service.as_str());
+            if entry.is_some_and(|entry| model.recall(service.as_str(), &entry, false)) {
+                self.memory.restore(service.as_str());
+            }
+        }
+    }
+
     /// Takes over what `model` has learnt of a service.
-    pub(crate) fn note(&self, index: usize, model: &Model) {
+    pub(crate) fn note(&self, service: &str, model: &Model) {
         if self.work.is_some()
-            && let Some((known, ids, restored)) = model.known(index)
+            && let Some((known, ids, restored)) = model.known(service)
         {
-            self.memory.note(index, known, ids, restored);
+            self.memory.note(service, known, ids, restored);
         }
     }
 
     /// How old what the state file has of a service is, if that is served.
-    pub(crate) fn age(&self, index: usize) -> Option<Duration> {
-        self.memory.restored(index).map(|restored| restored.age())
+    pub(crate) fn age(&self, service: &str) -> Option<Duration> {
+        self.memory.restored(service).map(|restored| restored.age())
     }
 
     /// Has the file written though nothing is new: so its age tells whether an agent is at work.
@@ -129,7 +161,7 @@ async fn same_file(one: &Path, other: &Path) -> bool {
 async fn keep(
     mut writer: Writer,
     memory: Arc<Memory>,
-    views: Arc<[SourceView]>,
+    views: watch::Receiver<Views>,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let mut earliest = Instant::now();
@@ -140,7 +172,8 @@ async fn keep(
             () = memory.due(earliest) => false,
         };
         let begun = Instant::now();
-        writer.write(&memory, &views).await;
+        let now = views.borrow().clone();
+        writer.write(&memory, &now).await;
         if last {
             return;
         }
@@ -156,7 +189,7 @@ struct Writer {
 }
 
 impl Writer {
-    async fn write(&mut self, memory: &Memory, views: &[SourceView]) {
+    async fn write(&mut self, memory: &Memory, views: &Views) {
         let attempt = self.attempt(memory, views).await;
         let path = self.file.path().display();
         match attempt {
@@ -184,7 +217,7 @@ impl Writer {
         }
     }
 
-    async fn attempt(&mut self, memory: &Memory, views: &[SourceView]) -> Result<u64, StateError> {
+    async fn attempt(&mut self, memory: &Memory, views: &Views) -> Result<u64, StateError> {
         if let Some(aside) = &self.aside {
             self.file.put_aside(aside).await?;
             self.aside = None;

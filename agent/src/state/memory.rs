@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::format::{Entry, Remembered};
-use crate::{desired::KnownIds, status::SourceView};
+use crate::{desired::KnownIds, status::Views};
 
 /// What the state file had of a service whose source has not answered since the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct StateFileStatus {
     pub error: Option<String>,
 }
 
-/// What is known of all services, by their places in the configuration. It rings when there is something new to write.
+/// What is known of all services, by their names. It rings when there is something new to write.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     inner: Mutex<Inner>,
@@ -46,8 +46,8 @@ pub(crate) struct Memory {
 
 #[derive(Debug, Default)]
 struct Inner {
-    slots: Vec<Slot>,
-    /// What the file has of services that the configuration has not: they may come back.
+    slots: BTreeMap<String, Slot>,
+    /// What the file had at the start of services that the configuration has not: they may come back.
     others: BTreeMap<String, Entry>,
     /// Since when there is something to write.
     marked: Option<Instant>,
@@ -72,23 +72,43 @@ impl Memory {
     }
 
     /// Begins with what the file had, as far as it is used.
-    pub(super) fn begin(&self, used: Vec<Option<Entry>>, others: BTreeMap<String, Entry>) {
-        let slot = |entry: Option<Entry>| match entry {
-            Some(Entry { snapshot, confirmed, ids }) => {
-                Slot { known: Some(Restored { snapshot, confirmed }), ids, restored: true }
-            }
-            None => Slot::default(),
-        };
+    pub(super) fn begin(&self, used: Vec<(String, Entry)>, others: BTreeMap<String, Entry>) {
         let mut inner = self.lock();
-        inner.slots = used.into_iter().map(slot).collect();
+        inner.slots = used.into_iter().map(|(service, entry)| (service, entry.into())).collect();
         inner.others = others;
         inner.status = Some(StateFileStatus::default());
     }
 
-    /// What is served of a service that only the file knows, by its place in the configuration.
-    pub(crate) fn restored(&self, index: usize) -> Option<Restored> {
+    /// No file is kept any more.
+    pub(super) fn end(&self) {
+        *self.lock() = Inner::default();
+    }
+
+    /// What the file had at the start of a service that has come back.
+    pub(super) fn other(&self, service: &str) -> Option<Entry> {
+        self.lock().others.get(service).cloned()
+    }
+
+    /// Takes that as what is known of it.
+    pub(super) fn restore(&self, service: &str) {
+        let mut inner = self.lock();
+        if let Some(entry) = inner.others.remove(service) {
+            inner.slots.insert(service.to_owned(), entry.into());
+        }
+    }
+
+    /// Forgets a service, for good.
+    pub(super) fn forget(&self, service: &str) {
+        let mut inner = self.lock();
+        if inner.slots.remove(service).is_some() {
+            self.mark_in(&mut inner);
+        }
+    }
+
+    /// What is served of a service that only the file knows.
+    pub(crate) fn restored(&self, service: &str) -> Option<Restored> {
         let inner = self.lock();
-        let slot = inner.slots.get(index).filter(|slot| slot.restored)?;
+        let slot = inner.slots.get(service).filter(|slot| slot.restored)?;
         slot.known.clone()
     }
 
@@ -102,9 +122,13 @@ impl Memory {
     }
 
     /// Takes over what is known of one service. `restored`: that is still what the file had.
-    pub(super) fn note(&self, index: usize, known: &Snapshot, ids: &KnownIds, restored: bool) {
+    pub(super) fn note(&self, service: &str, known: &Snapshot, ids: &KnownIds, restored: bool) {
         let mut inner = self.lock();
-        let Some(slot) = inner.slots.get_mut(index) else { return };
+        if !inner.slots.contains_key(service) {
+            inner.others.remove(service);
+            inner.slots.insert(service.to_owned(), Slot::default());
+        }
+        let Some(slot) = inner.slots.get_mut(service) else { return };
         slot.restored &= restored;
         let same = slot.known.as_ref().is_some_and(|before| before.snapshot == *known);
         if same && slot.ids == *ids {
@@ -139,10 +163,11 @@ impl Memory {
     }
 
     /// Everything as it is now, and nothing is marked any more. What a healthy source says is true now.
-    pub(super) fn take(&self, now: SystemTime, views: &[SourceView]) -> Remembered {
+    pub(super) fn take(&self, now: SystemTime, views: &Views) -> Remembered {
         let mut inner = self.lock();
         inner.marked = None;
-        for (slot, view) in inner.slots.iter_mut().zip(views) {
+        for view in views.iter() {
+            let Some(slot) = inner.slots.get_mut(view.service.as_str()) else { continue };
             let observed = view.observed.borrow();
             if let Some(known) = &mut slot.known
                 && matches!(observed.health, Health::Healthy)
@@ -151,13 +176,19 @@ impl Memory {
                 known.confirmed = now;
             }
         }
-        let entry = |(slot, view): (&Slot, &SourceView)| {
+        let entry = |(service, slot): (&String, &Slot)| {
             let Restored { snapshot, confirmed } = slot.known.clone()?;
-            Some((view.service.clone(), Entry { snapshot, confirmed, ids: slot.ids.clone() }))
+            Some((service.clone(), Entry { snapshot, confirmed, ids: slot.ids.clone() }))
         };
         let mut services = inner.others.clone();
-        services.extend(inner.slots.iter().zip(views).filter_map(entry));
+        services.extend(inner.slots.iter().filter_map(entry));
         Remembered { written: now, services }
+    }
+}
+
+impl From<Entry> for Slot {
+    fn from(Entry { snapshot, confirmed, ids }: Entry) -> Self {
+        Self { known: Some(Restored { snapshot, confirmed }), ids, restored: true }
     }
 }
 

@@ -93,7 +93,8 @@ impl Disk {
     }
 
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        (&self.path, &self.staging, self.private) == (&other.path, &other.staging, other.private)
+        (&self.path, &self.staging, self.mode, self.follows)
+            == (&other.path, &other.staging, other.mode, other.follows)
     }
 
     pub(super) fn prepare(&self) -> Result<Prepared, WriteError> {
