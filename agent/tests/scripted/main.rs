@@ -18,6 +18,7 @@ mod order;
 mod outage;
 mod pace;
 mod plan;
+mod reconfigure;
 mod restart;
 mod settings;
 mod several;

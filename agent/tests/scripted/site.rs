@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use agent::{
-    Agent, AgentError, Config, Registry, Source, Status,
+    Agent, AgentError, Config, Handle, Reconfigured, Registry, Source, Status,
     discovery::{
         Endpoint, Snapshot, WatchError,
         testing::{Calls, ScriptedWatcher, Step},
@@ -52,6 +52,12 @@ impl Site {
         self.config["services"][name] =
             json!({ "discovery": { "method": "scripted" }, "haproxy": { "port": null } });
         self.scripts.insert(name.to_owned(), Arc::new(move || ScriptedWatcher::new(steps())));
+        self
+    }
+
+    /// Takes a service out.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.config["services"].as_object_mut().expect("it is a map").remove(name);
         self
     }
 
@@ -124,6 +130,7 @@ impl Site {
 /// An agent at work.
 pub(crate) struct Running {
     pub(crate) status: Status,
+    pub(crate) handle: Handle,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -131,17 +138,26 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(config: Config) -> Self {
         let agent = Agent::new(config);
-        let status = agent.status();
+        let (status, handle) = (agent.status(), agent.handle());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(agent.run(async {
             let _ = stopped.await;
         }));
-        Self { status, stop, task }
+        Self { status, handle, stop, task }
     }
 
     /// Waits until it has applied, or failed to.
     pub(crate) async fn applied(&mut self) {
         assert!(timeout(DEADLINE, self.status.changed()).await.expect("an apply within the hour"));
+    }
+
+    /// Gives it another configuration, and waits until it has it and has applied it, or failed to.
+    pub(crate) async fn reconfigure(&mut self, config: Config) -> Reconfigured {
+        // What was applied before does not count.
+        while timeout(Duration::ZERO, self.status.changed()).await == Ok(true) {}
+        let taken = timeout(DEADLINE, self.handle.reconfigure(config)).await.expect("within the hour");
+        self.applied().await;
+        taken.expect("it runs, and nothing newer has come")
     }
 
     /// Stops it, and waits for its end.

@@ -1,0 +1,59 @@
+//! What all services share, and how HAProxy is told.
+
+use serde_json::json;
+
+use super::{told, two};
+use crate::site::line;
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_around_the_services_is_one_write() {
+    let site = two().set(&["haproxy", "shared_frontend"], json!(["bind :81"]));
+    let mut running = site.start();
+    running.applied().await;
+    let site = site
+        .set(&["haproxy", "global"], json!(["maxconn 5"]))
+        .set(&["haproxy", "defaults"], json!(["timeout connect 9s", "default-server inter 5s"]))
+        .set(&["haproxy", "extra_sections"], json!({ "listen stats": ["bind :82"] }))
+        .set(&["haproxy", "shared_frontend"], json!(["bind :83"]))
+        .set(&["haproxy", "max_server_id"], json!(500));
+    let done = running.reconfigure(site.config()).await;
+    let expected = r#"["haproxy.global", "haproxy.defaults", "haproxy.extra_sections", "haproxy.shared_frontend", "what services inherit"]"#;
+    assert_eq!((told(&done), done.unchanged), (format!("+[] -[] ~[] s[] {expected}"), 2));
+    let file = site.file();
+    for text in ["maxconn 5", "timeout connect 9s", "listen stats", "bind :83"] {
+        assert!(file.contains(text), "{text} is missing: {file}");
+    }
+    // What servers inherit is written out on their lines.
+    assert_eq!(file.matches("inter 5s").count(), 4, "{file}");
+    assert_eq!(site.servers("web"), [line(1, 1), line(2, 2)]);
+    assert_eq!(running.status.output().counters.writes, 2);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_file_is_written_and_the_one_before_left_as_it_is() {
+    let site = two();
+    let mut running = site.start();
+    running.applied().await;
+    let (old, path) = (site.file(), site.path().with_file_name("other.cfg"));
+    let site = site.set(&["haproxy", "config_file_path"], json!(path)).service("db", Vec::new);
+    let done = running.reconfigure(site.config()).await;
+    assert_eq!(told(&done), r#"+[] -[] ~[] s[] ["how HAProxy is told"]"#);
+    assert_eq!((std::fs::read_to_string(&path).unwrap(), site.file()), (old.clone(), old));
+    assert_eq!(running.status.output().counters.writes, 2, "the totals go on");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_is_mended_by_another_path() {
+    let site = two();
+    let good = site.path();
+    let site = site.set(&["haproxy", "config_file_path"], json!(good.with_file_name("none").join("h.cfg")));
+    let mut running = site.start();
+    running.applied().await;
+    assert!(running.status.output().error.is_some());
+    let site = site.set(&["haproxy", "config_file_path"], json!(good));
+    running.reconfigure(site.config()).await;
+    assert_eq!((running.status.output().error, site.served("web")), (None, vec![1, 2]));
+    running.stop().await;
+}
