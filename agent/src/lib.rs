@@ -66,6 +66,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `etcd` | the discovery method `etcd` | yes |
+//! | `docker` | the discovery method `docker` | no |
 //! | `ec2` | the discovery method `ec2tag`; a build without it never compiles the AWS SDK | no |
 //! | `zk` | the discovery methods `zookeeper` and `zookeeper_poll` | no |
 //! | `dns` | the discovery method `dns`; with `zk` also `zookeeper_dns` and `zookeeper_dns_poll` | no |

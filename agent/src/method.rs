@@ -1,9 +1,15 @@
 //! The built-in discovery methods.
 
+#[cfg(feature = "docker")]
+mod docker;
+
 use std::{path::PathBuf, time::Duration};
 
 use discovery_core::{File, Fixed, Polled, Snapshot};
 use serde::Deserialize;
+
+#[cfg(feature = "docker")]
+pub(crate) use docker::docker;
 
 #[cfg(any(feature = "dns", feature = "zk"))]
 use crate::registry::Context;

@@ -203,6 +203,8 @@ impl Registry {
         let registry = registry.with("etcd", crate::method::etcd);
         #[cfg(feature = "dns")]
         let registry = registry.with("dns", crate::method::dns);
+        #[cfg(feature = "docker")]
+        let registry = registry.with("docker", crate::method::docker);
         #[cfg(feature = "ec2")]
         let registry = registry.with("ec2tag", crate::method::ec2tag);
         #[cfg(feature = "zk")]

@@ -49,7 +49,7 @@ fn elsewhere(method: &str) -> Option<&'static str> {
         "zookeeper_dns" | "zookeeper_dns_poll" => {
             Some("this build was made without the feature `dns`, or without `zk`")
         }
-        "docker" => Some("Synapse has it, this version does not"),
+        "docker" => Some("this build was made without the feature `docker`"),
         "marathon" => Some(
             "Marathon is not asked: have its tasks written to a file and use the method `file`, or registered in a registry",
         ),

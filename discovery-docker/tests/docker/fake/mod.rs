@@ -1,0 +1,298 @@
+//! A Docker that is none: it answers as its API is documented, on a real socket, and does wrong what a test tells it to.
+
+#![allow(dead_code, reason = "each test uses some of it")]
+
+mod answer;
+mod request;
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+
+/// How long anything in a test may take before it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How it treats requests other than for events.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Mood {
+    Well,
+    /// It answers this status with this body.
+    Refuses(u16, String),
+    /// It answers so, whatever it was asked, and closes the connection.
+    Says(Vec<u8>),
+    /// It announces more of a list than it sends.
+    Truncates,
+    /// It sends the head of a list, and then bytes without end.
+    Endless,
+    /// It takes requests and never answers.
+    Silent,
+    /// It sends its answers byte by byte.
+    Slow,
+}
+
+/// How it treats requests for events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Well,
+    Refuses,
+    /// It says that it will, and never tells any.
+    Nothing,
+    /// It ends the stream in the middle of each event.
+    HalfOf,
+    /// It sends nothing but nonsense, as fast as it can.
+    Floods,
+}
+
+struct State {
+    containers: Vec<Value>,
+    inspected: Vec<Value>,
+    mood: Mood,
+    telling: Telling,
+    versions: (&'static str, &'static str),
+    requests: VecDeque<String>,
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    events: broadcast::Sender<String>,
+    frozen: watch::Sender<bool>,
+    /// Connections are closed when this changes.
+    up: watch::Sender<bool>,
+}
+
+enum At {
+    Socket(PathBuf),
+    Tcp(u16, Option<TlsAcceptor>),
+}
+
+/// A fake Docker.
+pub(crate) struct Fake {
+    at: At,
+    shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
+}
+
+/// A running container as the list has it, with `port` published on a port of the host.
+pub(crate) fn container(number: u16, image: &str, port: u16, public: u16) -> Value {
+    json!({
+        "Id": format!("{number:064x}"),
+        "Names": [format!("/web-{number}")],
+        "Image": image,
+        "ImageID": format!("sha256:{}", "ab".repeat(32)),
+        "Command": "nginx -g 'daemon off;'",
+        "Created": 1_700_000_000,
+        "Ports": [
+            {"IP": "0.0.0.0", "PrivatePort": port, "PublicPort": public, "Type": "tcp"},
+            {"IP": "::", "PrivatePort": port, "PublicPort": public, "Type": "tcp"},
+            {"PrivatePort": 9000, "Type": "tcp"},
+            {"IP": "0.0.0.0", "PrivatePort": port, "PublicPort": 1, "Type": "udp"},
+        ],
+        "Labels": {},
+        "State": "running",
+        "Status": "Up 2 hours",
+        "HostConfig": {"NetworkMode": "bridge"},
+        "NetworkSettings": {"Networks": {"bridge": {
+            "IPAMConfig": null, "Links": null, "Aliases": null, "NetworkID": "7ea2", "EndpointID": "2cdc",
+            "Gateway": "172.17.0.1", "IPAddress": format!("172.17.0.{number}"), "IPPrefixLen": 16,
+            "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "MacAddress": "02:42:ac:11:00:02",
+        }}},
+        "Mounts": [],
+    })
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl Fake {
+    /// One that listens on a socket, whose path is not taken yet.
+    pub(crate) async fn socket(path: &Path) -> Self {
+        Self::begin(At::Socket(path.to_owned())).await
+    }
+
+    /// One that listens on a port.
+    pub(crate) async fn tcp() -> Self {
+        Self::begin(At::Tcp(0, None)).await
+    }
+
+    /// One that listens on a port and speaks TLS there.
+    pub(crate) async fn tls(config: ServerConfig) -> Self {
+        Self::begin(At::Tcp(0, Some(TlsAcceptor::from(Arc::new(config))))).await
+    }
+
+    async fn begin(at: At) -> Self {
+        let state = State {
+            containers: Vec::new(),
+            inspected: Vec::new(),
+            mood: Mood::Well,
+            telling: Telling::Well,
+            versions: ("1.24", "1.41"),
+            requests: VecDeque::new(),
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            events: broadcast::channel(1000).0,
+            frozen: watch::Sender::new(false),
+            up: watch::Sender::new(false),
+        });
+        let mut fake = Self { at, shared, listening: None };
+        fake.start().await;
+        fake
+    }
+
+    /// Where it listens, if that is a port.
+    pub(crate) fn port(&self) -> u16 {
+        let At::Tcp(port, _) = self.at else { panic!("it listens on a socket") };
+        port
+    }
+
+    /// Listens again after [`stop`](Self::stop).
+    pub(crate) async fn start(&mut self) {
+        if self.listening.is_some() {
+            return;
+        }
+        self.shared.up.send_replace(true);
+        let shared = Arc::clone(&self.shared);
+        self.listening = Some(match &mut self.at {
+            At::Socket(path) => {
+                let listener = UnixListener::bind(path).unwrap();
+                tokio::spawn(async move {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        serve(stream, &shared);
+                    }
+                })
+            }
+            At::Tcp(port, acceptor) => {
+                let acceptor = acceptor.clone();
+                let listener = TcpListener::bind(("127.0.0.1", *port)).await.unwrap();
+                *port = listener.local_addr().unwrap().port();
+                tokio::spawn(async move {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        match &acceptor {
+                            None => serve(stream, &shared),
+                            Some(acceptor) => {
+                                if let Ok(stream) = acceptor.accept(stream).await {
+                                    serve(stream, &shared);
+                                }
+                            }
+                        }
+                    }
+                })
+            }
+        });
+    }
+
+    /// Closes everything, as a daemon that ends does; its socket is gone.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+            let _ = listening.await;
+        }
+        self.shared.up.send_replace(false);
+        if let At::Socket(path) = &self.at {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Keeps all connections open, takes new ones, and answers nothing.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        self.shared.frozen.send_replace(frozen);
+    }
+
+    /// Runs these containers and no others, and tells so.
+    pub(crate) fn run(&self, containers: impl IntoIterator<Item = Value>) {
+        self.run_quietly(containers);
+        self.tell("container", "start");
+    }
+
+    /// The same, without telling.
+    pub(crate) fn run_quietly(&self, containers: impl IntoIterator<Item = Value>) {
+        self.shared.state().containers = containers.into_iter().collect();
+    }
+
+    /// What is found when containers are looked at one by one.
+    pub(crate) fn inspected(&self, containers: impl IntoIterator<Item = Value>) {
+        self.shared.state().inspected = containers.into_iter().collect();
+    }
+
+    /// Tells an event to whoever listens.
+    pub(crate) fn tell(&self, what: &str, action: &str) {
+        let event = json!({
+            "Type": what, "Action": action, "scope": "local", "time": 1_700_000_000, "timeNano": 1_700_000_000_000_000_000_i64,
+            "Actor": {"ID": "0123", "Attributes": {"image": "app:1", "name": "web"}},
+        });
+        let _ = self.shared.events.send(format!("{event}\n"));
+    }
+
+    pub(crate) fn mood(&self, mood: Mood) {
+        self.shared.state().mood = mood;
+    }
+
+    pub(crate) fn telling(&self, telling: Telling) {
+        self.shared.state().telling = telling;
+    }
+
+    /// Which versions of the API it speaks.
+    pub(crate) fn versions(&self, oldest: &'static str, newest: &'static str) {
+        self.shared.state().versions = (oldest, newest);
+    }
+
+    /// The paths that were asked for, the last thousand.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.shared.state().requests.iter().cloned().collect()
+    }
+
+    /// How often something was asked for whose path has this in it.
+    pub(crate) fn asked(&self, part: &str) -> usize {
+        self.requests().iter().filter(|path| path.contains(part)).count()
+    }
+
+    /// How many listen to its events, as far as it knows.
+    pub(crate) fn heard(&self) -> usize {
+        self.shared.events.receiver_count()
+    }
+
+    /// Waits until that many listen to its events.
+    pub(crate) async fn until_heard(&self, listeners: usize) {
+        let listens = async {
+            while self.heard() != listeners {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, listens).await.expect("nobody listens to events");
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+        }
+        self.shared.up.send_replace(false);
+    }
+}
+
+fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S, shared: &Arc<Shared>) {
+    let (shared, mut up) = (Arc::clone(shared), shared.up.subscribe());
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = up.wait_for(|up| !up) => {}
+            _ = answer::all(stream, &shared) => {}
+        }
+    });
+}
