@@ -128,6 +128,24 @@ async fn a_container_without_a_published_port_is_named() {
 }
 
 #[tokio::test]
+async fn a_connection_is_closed_when_its_answer_has_ended() {
+    let watched = Watched::start().await;
+    let mut member = watched.member(NEVER);
+    until_at(&mut member, &[]).await;
+    watched.fake.until_heard(1).await;
+    for port in 1001..1011 {
+        watched.fake.run([container(1, "app:1", 80, port)]);
+        until_at(&mut member, &[port]).await;
+    }
+    let closed = async {
+        while watched.fake.connections() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::fake::PATIENCE / 4, closed).await.expect("none but that for events is open");
+}
+
+#[tokio::test]
 async fn members_end_with_their_driver() {
     let watched = Watched::start().await;
     let mut member = watched.member(OFTEN);

@@ -69,7 +69,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     events: broadcast::Sender<String>,
     frozen: watch::Sender<bool>,
-    /// Connections are closed when this changes.
+    /// Connections are closed when this changes; each listens to it.
     up: watch::Sender<bool>,
 }
 
@@ -260,6 +260,11 @@ impl Fake {
     /// How often something was asked for whose path has this in it.
     pub(crate) fn asked(&self, part: &str) -> usize {
         self.requests().iter().filter(|path| path.contains(part)).count()
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.up.receiver_count()
     }
 
     /// How many listen to its events, as far as it knows.
