@@ -1,5 +1,7 @@
 //! Word of a failure beside HAProxy's file, for whoever looks while it lasts.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use haproxy_runtime::{ConfigFile, Failure};
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -13,8 +15,16 @@ pub(super) struct Word {
     file: Option<ConfigFile>,
     /// One at a time, so that no older one comes last.
     writing: JoinSet<()>,
+    desk: Arc<Mutex<Desk>>,
+}
+
+/// What whoever writes the note goes by.
+#[derive(Debug)]
+struct Desk {
     next: Option<Outcome>,
-    /// Whether there may be a note: an earlier run may have left one.
+    /// Somebody writes, and will see what is next.
+    busy: bool,
+    /// Whether there may be a note: an earlier run may have left one, or one could not be removed.
     exists: bool,
 }
 
@@ -27,45 +37,60 @@ enum Outcome {
 
 impl Word {
     pub(super) fn new(file: Option<ConfigFile>) -> Self {
-        Self { file, writing: JoinSet::new(), next: None, exists: true }
+        let desk = Desk { next: None, busy: false, exists: true };
+        Self { file, writing: JoinSet::new(), desk: Arc::new(Mutex::new(desk)) }
     }
 
     /// Notes an error, or that there is none any more.
     pub(super) fn put(&mut self, error: Option<&str>) {
-        if error.is_some() || self.exists {
-            self.exists = error.is_some();
-            self.next = Some(error.map_or(Outcome::UpToDate, |error| Outcome::Failed(error.to_owned())));
-            self.begin();
-        }
-    }
-
-    fn begin(&mut self) {
-        while self.writing.try_join_next().is_some() {}
-        if !self.writing.is_empty() {
+        let Some(file) = &self.file else { return };
+        let mut desk = lock(&self.desk);
+        desk.exists |= error.is_some();
+        if !desk.exists {
             return;
         }
-        let (Some(file), Some(outcome)) = (&self.file, self.next.take()) else { return };
-        let error = match outcome {
-            Outcome::UpToDate => None,
-            Outcome::Failed(error) => Some(error),
-        };
-        let file = file.clone();
-        self.writing.spawn(async move {
-            if let Err(error) = file.note_failure(error).await {
-                debug!(error = chain(&error), "noting why HAProxy was not brought up to date");
-            }
-        });
+        desk.next = Some(error.map_or(Outcome::UpToDate, |error| Outcome::Failed(error.to_owned())));
+        if !std::mem::replace(&mut desk.busy, true) {
+            while self.writing.try_join_next().is_some() {}
+            self.writing.spawn(write(file.clone(), Arc::clone(&self.desk)));
+        }
     }
 
     /// Waits for the note to be what it should be. Cancel safe.
     pub(super) async fn finish(&mut self) {
-        loop {
-            self.begin();
-            if self.writing.join_next().await.is_none() {
-                return;
+        while self.writing.join_next().await.is_some() {}
+    }
+}
+
+/// Writes until there is nothing to write any more.
+async fn write(file: ConfigFile, desk: Arc<Mutex<Desk>>) {
+    loop {
+        let error = {
+            let mut desk = lock(&desk);
+            match desk.next.take() {
+                Some(Outcome::UpToDate) => None,
+                Some(Outcome::Failed(error)) => Some(error),
+                None => {
+                    desk.busy = false;
+                    return;
+                }
             }
+        };
+        let removes = error.is_none();
+        match file.note_failure(error).await {
+            Ok(()) if removes => {
+                let mut desk = lock(&desk);
+                desk.exists = desk.next.is_some();
+            }
+            Ok(()) => {}
+            Err(error) => debug!(error = chain(&error), "noting why HAProxy was not brought up to date"),
         }
     }
+}
+
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    // Nothing panics while it is held.
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Config {
@@ -76,5 +101,50 @@ impl Config {
     pub async fn last_failure(&self) -> Option<Failure> {
         let failure = self.haproxy.output.file.as_ref()?.failure().await;
         failure.map_err(|error| debug!(error = chain(&error), "looking for word of a failure")).ok()?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haproxy_runtime::Staging;
+
+    use super::*;
+
+    fn site() -> (tempfile::TempDir, ConfigFile) {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join(".synapse")).unwrap();
+        let file = ConfigFile::open(directory.path().join("haproxy.cfg"), Staging::Beside).unwrap();
+        (directory, file)
+    }
+
+    async fn written(word: &mut Word) {
+        while word.writing.join_next().await.is_some() {}
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_is_over_before_it_was_noted_is_not_noted_for_long() {
+        let (_directory, file) = site();
+        let mut word = Word::new(Some(file.clone()));
+        word.put(Some("the reload command: it ended with 1"));
+        // The disk has not answered yet.
+        word.put(None);
+        written(&mut word).await;
+        assert_eq!(file.failure().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_note_that_can_not_be_removed_is_removed_later() {
+        let (directory, file) = site();
+        let note = directory.path().join(".synapse/haproxy.cfg.failure");
+        std::fs::create_dir(&note).unwrap();
+        let mut word = Word::new(Some(file.clone()));
+        word.put(None);
+        written(&mut word).await;
+        std::fs::remove_dir(&note).unwrap();
+        std::fs::write(&note, "of an earlier run").unwrap();
+        word.put(None);
+        written(&mut word).await;
+        assert_eq!(file.failure().await.unwrap(), None);
+        assert!(!lock(&word.desk).exists);
     }
 }
