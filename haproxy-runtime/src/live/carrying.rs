@@ -9,7 +9,7 @@ use haproxy_render::{
 use tokio::time::Instant;
 
 use super::{Cause, Deed, Live, LiveError, acquaintance::Known};
-use crate::socket::{Answers, Outcome, Revision, SocketError, SocketFault, Verdict};
+use crate::socket::{Answers, Outcome, Revision, SocketError, Verdict};
 
 /// The command that tells the process which document it runs. It counts where there are no others: a server that comes back
 /// disabled while it leaves is in maintenance already.
@@ -38,7 +38,10 @@ impl Live {
         let stamp = wanted.revision.map(Revision::from);
         let announced = commands.steps().iter().any(Step::is_gate);
         let result = match self.announce(&known, announced).await {
-            Ok(()) => known.socket.batch(known.identity, commands.steps(), stamp.as_ref()).await,
+            Ok(()) => {
+                let runs = if announced { Some(Revision::changing()) } else { known.revision() };
+                known.socket.batch_on(known.identity, runs.as_ref(), commands.steps(), stamp.as_ref()).await
+            }
             Err(error) => Err(error),
         };
         let uncertain = match &result {
@@ -51,14 +54,14 @@ impl Live {
             }
             Ok(answers) => uncertain(answers, commands.steps()),
             Err(error) => match (error.outcome(), error.fault()) {
-                (Outcome::Lost, _)
-                | (Outcome::Nothing, SocketFault::OtherProcess { .. } | SocketFault::Stopping { .. }) => {
+                (Outcome::Lost, _) => return self.replaced(known, wanted).await,
+                (Outcome::Nothing, fault) if fault.is_about_another() => {
                     return self.replaced(known, wanted).await;
                 }
                 (Outcome::Nothing, _) => {
                     let cause = Cause::unreachable(error);
                     // It may have said that it is about to change, and runs what it ran.
-                    let says = !announced || self.stamp(&known).await.is_ok();
+                    let says = !announced || self.stamp(&known, None).await.is_ok();
                     return Carried::Not(says.then(|| Box::new(known)), cause);
                 }
                 (Outcome::Unknown, _) => match self.meet().await {
@@ -93,7 +96,8 @@ impl Live {
         if !due {
             return Ok(());
         }
-        known.socket.batch::<Step>(known.identity, &[], Some(&Revision::changing())).await.map(drop)
+        let (runs, changing) = (known.revision(), Revision::changing());
+        known.socket.batch_on::<Step>(known.identity, runs.as_ref(), &[], Some(&changing)).await.map(drop)
     }
 
     /// What reading back finds is missing is done once more. First `displace` takes away whoever has the names of servers that may
@@ -118,7 +122,7 @@ impl Live {
         let mut next = Known { document: Arc::clone(wanted), leaving: commands.leaving().clone(), ..known };
         let mut mended = Deed::default();
         let stamped = match self.mend(&mut next, &mut mended).await {
-            Ok(()) => self.stamp(&next).await,
+            Ok(()) => self.stamp(&next, None).await,
             Err(other) => Err(other),
         };
         match stamped {
@@ -147,11 +151,12 @@ impl Live {
         } else if !new {
             self.make_sure_of_file(wanted).await;
         }
+        let runs = known.revision();
         known.document = Arc::clone(wanted);
         if new {
             self.note(wanted);
         }
-        if new && let Err(cause) = self.stamp(&known).await {
+        if new && let Err(cause) = self.stamp(&known, runs.as_ref()).await {
             return Ok(match self.follow(known, wanted).await {
                 Ok(Some(known)) if known.document.revision == wanted.revision => {
                     self.keep(known);
@@ -212,9 +217,10 @@ impl Live {
         }
     }
 
-    pub(super) async fn stamp(&mut self, known: &Known) -> Result<(), Cause> {
+    /// Has the process say that it runs what is known, if it says that it runs `runs`; `None`: whatever it says.
+    pub(super) async fn stamp(&mut self, known: &Known, runs: Option<&Revision>) -> Result<(), Cause> {
         let stamp = known.revision();
-        let answers = known.socket.batch::<Step>(known.identity, &[], stamp.as_ref()).await;
+        let answers = known.socket.batch_on::<Step>(known.identity, runs, &[], stamp.as_ref()).await;
         match answers {
             Ok(answers) if answers.succeeded() => Ok(()),
             Ok(_) => Err(Cause::Revision { runs: None }),

@@ -6,7 +6,7 @@ use haproxy_render::plan::{Audit, Plan, Repair};
 use tokio::time::{Instant, sleep};
 
 use super::{Cause, Deed, Live, acquaintance::Known};
-use crate::socket::{CommandLine, SocketFault};
+use crate::socket::CommandLine;
 
 /// HAProxy does some of what it is told a moment later.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -80,7 +80,7 @@ impl Live {
         let stamp = known.revision();
         let answers = known.socket.batch(known.identity, commands.steps(), stamp.as_ref()).await;
         let answers = answers.map_err(|error| match error.fault() {
-            SocketFault::OtherProcess { .. } | SocketFault::Stopping { .. } => Cause::Restless,
+            fault if fault.is_about_another() => Cause::Restless,
             _ => Cause::unreachable(&error),
         })?;
         known.leaving = commands.leaving().clone();

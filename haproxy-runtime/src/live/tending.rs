@@ -6,7 +6,6 @@ use haproxy_render::plan::{self, Drain, Step};
 use tokio::time::Instant;
 
 use super::{Live, deed::Tended};
-use crate::socket::SocketFault;
 
 /// The most commands of this kind at once.
 const AT_ONCE: usize = 1_000;
@@ -34,24 +33,25 @@ impl Live {
             return tended;
         }
         let steps: Vec<Step> = due.iter().map(|(departure, drain)| departure.step(*drain)).collect();
-        let answers = match known.socket.batch(known.identity, &steps, None).await {
-            Ok(answers) => answers,
-            Err(error) => {
-                tracing::debug!(
-                    error = error.fault() as &dyn std::error::Error,
-                    "deleting servers; again later"
-                );
-                self.departures.postpone(Instant::now());
-                if matches!(error.fault(), SocketFault::OtherProcess { .. } | SocketFault::Stopping { .. }) {
-                    // Who has taken its place never had them, if it runs the file.
-                    if let Some(known) = self.known.take() {
-                        let document = Arc::clone(&known.document);
-                        self.known = self.follow(known, &document).await.ok().flatten();
+        let answers =
+            match known.socket.batch_on(known.identity, known.revision().as_ref(), &steps, None).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    tracing::debug!(
+                        error = error.fault() as &dyn std::error::Error,
+                        "deleting servers; again later"
+                    );
+                    self.departures.postpone(Instant::now());
+                    if error.fault().is_about_another() {
+                        // Who has taken its place never had them, if it runs the file.
+                        if let Some(known) = self.known.take() {
+                            let document = Arc::clone(&known.document);
+                            self.known = self.follow(known, &document).await.ok().flatten();
+                        }
                     }
+                    return tended;
                 }
-                return tended;
-            }
-        };
+            };
         let now = Instant::now();
         for (((departure, drain), step), (reply, _)) in due.iter().zip(&steps).zip(&answers.replies) {
             let name = || format!("{}/{}", departure.backend(), departure.server());

@@ -24,6 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// A batch to be carried out.
 pub(super) struct Batch<'a, J> {
     pub target: Identity,
+    /// What it has to run; `None`: anything.
+    pub runs: Option<&'a Revision>,
     pub steps: &'a [J],
     pub stamp: Option<&'a Revision>,
     pub patience: Duration,
@@ -81,7 +83,11 @@ impl<J: Judged> Batch<'_, J> {
         match process.level {
             Level::Admin => Ok(()),
             level => Err(SocketFault::NotAdmin { level }),
+        }?;
+        if self.runs.is_some_and(|runs| process.revision.as_ref() != Some(runs)) {
+            return Err(SocketFault::OtherRevision { process: found, runs: process.revision.clone() });
         }
+        Ok(())
     }
 
     /// The steps from `first` on that are sent together: up to the next gate.

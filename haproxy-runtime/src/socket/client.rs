@@ -148,8 +148,19 @@ impl Socket {
         steps: &[J],
         stamp: Option<&Revision>,
     ) -> Result<Answers, SocketError> {
+        self.batch_on(target, None, steps, stamp).await
+    }
+
+    /// As [`batch`](Self::batch), if `target` says that it runs `runs`; `None`: whatever it runs. Otherwise nothing is sent.
+    pub(crate) async fn batch_on<J: Judged>(
+        &self,
+        target: Identity,
+        runs: Option<&Revision>,
+        steps: &[J],
+        stamp: Option<&Revision>,
+    ) -> Result<Answers, SocketError> {
         let started = Instant::now();
-        let batch = Batch { target, steps, stamp, patience: self.limits.patience };
+        let batch = Batch { target, runs, steps, stamp, patience: self.limits.patience };
         let mut progress = Progress::default();
         let work = async {
             batch.check()?;

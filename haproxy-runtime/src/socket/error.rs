@@ -5,7 +5,7 @@ use std::{error::Error, fmt, io, time::Duration};
 use super::{
     address::SocketAddress,
     command_line::InvalidCommandLine,
-    process::{Identity, Level},
+    process::{Identity, Level, Revision},
     reply::shown,
 };
 
@@ -157,6 +157,16 @@ pub enum SocketFault {
         /// Who is there.
         found: Identity,
     },
+    /// It is the process that the changes were made for, and does not run what they begin with.
+    #[error(
+        "{process} does not run what it ran: somebody else has changed it, or its number is that of another"
+    )]
+    OtherRevision {
+        /// Which one.
+        process: Identity,
+        /// What it runs; `None` if it does not say.
+        runs: Option<Revision>,
+    },
     /// The process that answered is ending.
     #[error("{process} answers, but is ending: HAProxy is just being reloaded or stopped")]
     Stopping {
@@ -166,6 +176,11 @@ pub enum SocketFault {
 }
 
 impl SocketFault {
+    /// Whether there is another process than the one that was known, or will be.
+    pub(crate) fn is_about_another(&self) -> bool {
+        matches!(self, Self::OtherProcess { .. } | Self::OtherRevision { .. } | Self::Stopping { .. })
+    }
+
     pub(super) fn garbage(text: &str) -> Self {
         Self::Garbage { excerpt: shown(text) }
     }

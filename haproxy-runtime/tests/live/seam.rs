@@ -299,3 +299,27 @@ async fn what_was_seen_of_a_process_that_is_ending_or_another_is_not_acted_on() 
     assert!(told.iter().all(|line| line.starts_with("show ")), "{told:?}");
     assert_eq!(live.counters().repairs, 0);
 }
+
+/// In a container, a process that was started anew within the second in which its predecessor began has its number, too.
+#[tokio::test]
+async fn a_process_that_looks_like_its_predecessor_and_runs_something_else_is_not_told_what_that_one_lacked()
+{
+    let says = Says::new(7);
+    let fake = process(&says, |command| {
+        Does::Says(if command.starts_with("add server") { "New server registered." } else { "" }.to_owned())
+    });
+    let place = Place::new(&document(vec![]));
+    let mut live = place.live(&[&fake]);
+    changed(&mut live, &document(vec![])).await;
+    let started_with = says.lock().unwrap().revision.clone();
+    let (a, b) = (server("a", 1, 1, ""), server("b", 2, 2, ""));
+    live.apply(&document(vec![a.clone()])).await.unwrap();
+    says.lock().unwrap().revision = started_with;
+    let from = fake.changes().len();
+    live.apply(&document(vec![a, b])).await.unwrap();
+    let told = fake.changes().split_off(from);
+    for name in ["add server web/a ", "add server web/b "] {
+        assert_eq!(told.iter().filter(|line| line.starts_with(name)).count(), 1, "{told:?}");
+    }
+    assert_eq!((place.reloads(), live.counters().refusals), (0, 0));
+}
