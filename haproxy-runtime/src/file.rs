@@ -73,6 +73,15 @@ pub struct Written {
     pub how: How,
 }
 
+/// What is noted for the next run of this program, beside what the file says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Notable {
+    /// What HAProxy was told and the live file does not hold yet.
+    Told,
+    /// Who of ours is in HAProxy still, on the way out.
+    Leaving,
+}
+
 /// One configuration file on disk.
 ///
 /// A write goes in two steps, so that a check can run in between: [`ConfigFile::stage`] writes a candidate,
@@ -223,18 +232,18 @@ impl ConfigFile {
         self.blocking(Disk::kept).await
     }
 
-    /// Keeps `text` in the staging directory, as `<name of the live file>.told`; `None`: nothing any more. Does not take its turn with
-    /// writes, and is not forced to disk.
-    pub(crate) async fn note_told(&self, text: Option<Text>) -> Result<(), WriteError> {
+    /// Keeps `text` in the staging directory, as `<name of the live file>.told`, say; `None`: nothing any more. Does not take its turn
+    /// with writes, and is not forced to disk.
+    pub(crate) async fn take_note(&self, of: Notable, text: Option<Text>) -> Result<(), WriteError> {
         let disk = Arc::clone(&self.disk);
-        joined(spawn_blocking(move || disk.note_told(text.as_ref())).await, self.path())
+        joined(spawn_blocking(move || disk.take_note(of, text.as_ref())).await, self.path())
     }
 
     /// What was noted last; `None` when nothing is.
-    pub(crate) async fn told(&self) -> Result<Option<Vec<u8>>, WriteError> {
+    pub(crate) async fn noted(&self, of: Notable) -> Result<Option<Vec<u8>>, WriteError> {
         let disk = Arc::clone(&self.disk);
-        let told = async { joined(spawn_blocking(move || disk.told()).await, self.path()) };
-        self.within(told).await
+        let noted = async { joined(spawn_blocking(move || disk.noted(of)).await, self.path()) };
+        self.within(noted).await
     }
 
     /// Writes `text` to the candidate, which then waits to be committed. The live file is not touched.

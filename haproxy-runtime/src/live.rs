@@ -41,7 +41,7 @@ use crate::{
     apply::Applier,
     check::Check,
     error::WriteError,
-    file::{ConfigFile, Prepared, Text},
+    file::{ConfigFile, Notable, Prepared, Text},
     reload::{Pace, Reload},
     socket::{Identity, Sockets},
 };
@@ -77,6 +77,8 @@ const ROUNDS: usize = 3;
 /// - A note in the staging directory has the servers of the services that the file lacks. If this program is killed, the next one takes
 ///   file and note together for what HAProxy runs if their revision is what the process says. Without the note (it was a matter of less
 ///   than a millisecond, of more than 64 services, or of a directory that can't be written) that is a reload.
+/// - With [`Strangers::Report`] another note has the servers that are leaving, and which process, so that the next run does not take them
+///   for strangers.
 /// - A machine that loses power starts HAProxy from the file, whole, as it was when the last write had ended.
 /// - Where a server of other options takes the place of one, the process has no revision of ours until the change is whole: what was cut
 ///   off in the middle is a reload.
@@ -133,6 +135,9 @@ pub struct Live {
     departures: Departures,
     filing: Filing,
     note: Note,
+    /// Who leaves which process, where that is noted, and the note of it.
+    left: Option<(Identity, Leaving)>,
+    leavers: Note,
     settling: Settling,
     /// What reloads have failed for last, and how often in a row.
     failing: Option<(Option<plan::Revision>, u32)>,
@@ -161,7 +166,9 @@ impl Live {
             awaited: None,
             departures: Departures::default(),
             filing: Filing::default(),
-            note: Note::default(),
+            note: Note::of(Notable::Told),
+            left: None,
+            leavers: Note::of(Notable::Leaving),
             settling: Settling::default(),
             failing: None,
             counters: LiveCounters::default(),

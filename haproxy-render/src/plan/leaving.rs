@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Step;
 use crate::name::Name;
-use crate::number::ServerId;
+use crate::number::{ServerId, digits};
 use crate::server::Server;
 
 /// How long to wait after a server's connections were ended before it is deleted. Old versions of HAProxy are not safe
@@ -69,6 +69,28 @@ impl Leaving {
             self.backends.remove(backend);
         }
         removed
+    }
+
+    /// All of them as text, one a line: backend, server and id. [`parse`](Self::parse) reads it.
+    pub fn lines(&self) -> String {
+        let line = |one: &Departure| format!("{} {} {}\n", one.backend, one.server, one.id);
+        self.iter().map(line).collect()
+    }
+
+    /// Reads what [`lines`](Self::lines) has written; `None` if it is anything else. What the servers were is not told by it: one that
+    /// comes back is made anew.
+    pub fn parse(lines: &str) -> Option<Self> {
+        let mut leaving = Self::default();
+        for line in lines.lines() {
+            let mut words = line.split(' ');
+            let (backend, server) = (Name::parse(words.next()?).ok()?, Name::parse(words.next()?).ok()?);
+            let id = digits(words.next()?).and_then(|id| ServerId::new(id).ok())?;
+            if words.next().is_some() {
+                return None;
+            }
+            leaving.insert(Departure::of_stranger(&backend, &server, id));
+        }
+        Some(leaving)
     }
 
     pub(crate) fn insert(&mut self, departure: Departure) {
@@ -157,6 +179,22 @@ mod tests {
         assert!(leaving.remove(&name("web"), &name("a")) && !leaving.remove(&name("web"), &name("a")));
         assert!(leaving.remove(&name("web"), &name("b")) && leaving.remove(&name("db"), &name("a")));
         assert!(leaving.is_empty() && !leaving.remove(&name("db"), &name("a")));
+    }
+
+    #[test]
+    fn who_leaves_can_be_written_down() {
+        let mut leaving = Leaving::default();
+        for departure in [departure("web", "b", 2), departure("web", "a_10.0.0.1:80", 7)] {
+            leaving.insert(departure);
+        }
+        assert_eq!(leaving.lines(), "web a_10.0.0.1:80 7\nweb b 2\n");
+        assert_eq!(Leaving::parse(&leaving.lines()), Some(leaving));
+        assert_eq!(Leaving::parse(""), Some(Leaving::default()));
+        for wrong in
+            ["web", "web a", "web a 0", "web a +1", "web a 1 2", "web  a 1", "w/b a 1", "web a 1\n\n"]
+        {
+            assert_eq!(Leaving::parse(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -71,8 +71,8 @@ pub enum Strangers {
     /// It goes as a server of ours does that is not wanted any more.
     #[default]
     Remove,
-    /// It stays, and is [named](super::Repair::strangers). So does a server of ours that an earlier run has put into maintenance and
-    /// did not live to delete: nothing in a process tells the two apart. It goes with the next reload, or when its name is needed.
+    /// It stays, and is [named](super::Repair::strangers). Nothing in a process tells it from a server of ours that an earlier run has put
+    /// into maintenance and did not live to delete: whoever wants those deleted [notes](Leaving::lines) who leaves.
     Report,
 }
 

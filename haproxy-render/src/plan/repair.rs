@@ -69,7 +69,8 @@ impl Inspection<'_> {
     /// Takes those out of `still` that have left and are gone.
     pub(crate) fn forget_gone(&self, still: &mut Leaving) {
         let name = &self.backend.name;
-        for departure in self.leaving.of(name).filter(|one| !self.found.contains_key(one.server())) {
+        let gone = |one: &&Departure| self.found.get(one.server()).is_none_or(|found| found.id != one.id());
+        for departure in self.leaving.of(name).filter(gone) {
             still.remove(name, departure.server());
         }
     }
@@ -208,7 +209,7 @@ impl Inspection<'_> {
     ) {
         let name = &self.backend.name;
         let goes = Out { name: server.clone(), agent: found.agent.enabled, serves: !found.maintenance };
-        if self.leaving.get(name, server).is_some() {
+        if self.leaving.get(name, server).is_some_and(|departure| departure.id() == found.id) {
             if goes.serves || goes.agent {
                 out.changes.push(Change::removed(name, server));
                 moves.departures.push(goes);

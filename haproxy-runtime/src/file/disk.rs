@@ -14,7 +14,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    How, Prepared, Staging,
+    How, Notable, Prepared, Staging,
     read::{RESTORABLE, holds, read, read_text},
     target::Target,
     text::Text,
@@ -149,16 +149,15 @@ impl Disk {
         read_text(&kept).map_err(WriteError::at(Step::Read, &kept))
     }
 
-    /// Puts `text` where [`Disk::told`] finds it, or nothing there. Not down to the disk.
-    pub(super) fn note_told(&self, text: Option<&Text>) -> Result<(), WriteError> {
-        let told = self.target()?.told();
-        replace_note(&told, text)
+    /// Puts `text` where [`Disk::noted`] finds it, or nothing there. Not down to the disk.
+    pub(super) fn take_note(&self, of: Notable, text: Option<&Text>) -> Result<(), WriteError> {
+        replace_note(&self.target()?.notes(of), text)
     }
 
-    /// What [`Disk::note_told`] was last given; `None` when that is nothing.
-    pub(super) fn told(&self) -> Result<Option<Vec<u8>>, WriteError> {
-        let told = self.target()?.told();
-        read(&told).map_err(WriteError::at(Step::Read, &told))
+    /// What [`Disk::take_note`] was last given; `None` when that is nothing.
+    pub(super) fn noted(&self, of: Notable) -> Result<Option<Vec<u8>>, WriteError> {
+        let note = self.target()?.notes(of);
+        read(&note).map_err(WriteError::at(Step::Read, &note))
     }
 
     /// Writes the candidate, and says where: `None` when nothing can be staged beside the live file.

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Notable;
 use crate::error::{Step, WriteError};
 
 /// The kernel's own limit for links in a row.
@@ -85,9 +86,13 @@ impl Target {
         self.staging.join(self.named("", ".last-good"))
     }
 
-    /// What HAProxy was told and the live file does not hold yet.
-    pub(super) fn told(&self) -> PathBuf {
-        self.staging.join(self.named("", ".told"))
+    /// A note for the next run of this program.
+    pub(super) fn notes(&self, of: Notable) -> PathBuf {
+        let after = match of {
+            Notable::Told => ".told",
+            Notable::Leaving => ".leaving",
+        };
+        self.staging.join(self.named("", after))
     }
 
     /// Why HAProxy was not brought up to date.

@@ -29,7 +29,7 @@ pub(super) struct Known {
 
 /// What was found out about who runs.
 pub(super) struct Found {
-    /// Who leaves is not known yet.
+    /// Who leaves is known as far as it was noted.
     pub(super) known: Known,
     /// The document that the file was made from, if that can be told.
     pub(super) held: Option<Arc<Document>>,
@@ -89,6 +89,7 @@ impl Live {
         self.awaited.take_if(|awaited| awaited.is(&known.document));
         self.doubted = None;
         self.good = Some(Arc::clone(&known.document));
+        self.note_leaving(known.identity, &known.leaving);
         self.departures.follow(&known.leaving, Instant::now());
         Ok(known)
     }
@@ -110,7 +111,7 @@ impl Live {
         let document = document.or_else(|| held.clone()).ok_or(Cause::File)?;
         let said = document.revision.map(Revision::from);
         let planner = self.planner(&socket, &process).await?;
-        let leaving = Leaving::default();
+        let leaving = self.left(process.identity).await;
         let known = Known { socket, identity: process.identity, planner, document, leaving };
         let stamped = match (said, process.revision) {
             // An earlier version of this program wrote no revisions: what HAProxy shows has to do.

@@ -35,6 +35,7 @@ impl Live {
         deed: &mut Deed,
     ) -> Carried {
         self.note(wanted);
+        self.note_leaving(known.identity, commands.leaving());
         let stamp = wanted.revision.map(Revision::from);
         let announced = commands.steps().iter().any(Step::is_gate);
         let result = match self.announce(&known, announced).await {
@@ -236,6 +237,7 @@ impl Live {
     }
 
     pub(super) fn keep(&mut self, known: Known) {
+        self.note_leaving(known.identity, &known.leaving);
         self.departures.follow(&known.leaving, Instant::now());
         self.good = Some(Arc::clone(&known.document));
         self.known = Some(known);

@@ -251,6 +251,7 @@ impl Live {
                     return filed;
                 }
                 () = self.note.take_turn(self.applier.file()) => {}
+                () = self.leavers.take_turn(self.applier.file()) => {}
                 () = until(next) => {}
             }
         }

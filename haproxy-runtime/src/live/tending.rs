@@ -78,6 +78,8 @@ impl Live {
             }
         }
         self.departures.follow(&known.leaving, now);
+        let (identity, leaving) = (known.identity, known.leaving.clone());
+        self.note_leaving(identity, &leaving);
         tended
     }
 }

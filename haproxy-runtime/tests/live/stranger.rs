@@ -144,3 +144,63 @@ async fn live_the_ids_of_servers_that_are_let_be_are_not_free() {
     assert_eq!(held(&live), [("a".to_owned(), 1)]);
     assert!(kept.echoes().await);
 }
+
+#[tokio::test]
+async fn live_servers_that_an_earlier_run_saw_out_are_no_strangers() {
+    let a = Echo::start(b'a').await;
+    let both = document(vec![server("a", a.port, 1, "weight 0"), server("b", a.port, 2, "")]);
+    let site = Site::start(&both, By::Nothing).await;
+    let mut live = site.live().with_strangers(Strangers::Report);
+    changed(&mut live, &both).await;
+    // It can't be deleted for as long as somebody talks to it, and this run ends before that.
+    let mut kept = Client::connect(&site.haproxy).await.unwrap();
+    let one = document(vec![server("a", a.port, 1, "weight 0")]);
+    changed(&mut live, &one).await;
+    drop(live);
+    site.tell(&["add server web/c 127.0.0.1:1 id 50"]).await;
+
+    let named = |live: &Live| live.strangers().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut live = site.live().with_strangers(Strangers::Report);
+    assert_eq!(live.preview(&one).await.unwrap().strangers.len(), 1);
+    live.apply(&one).await.unwrap();
+    assert_eq!((named(&live), live.leaving().unwrap().len()), (vec!["web/c".to_owned()], 1));
+    assert!(kept.echoes().await);
+    drop(kept);
+    while let Some(due) = live.due() {
+        tokio::time::sleep_until(due).await;
+        live.tend().await;
+    }
+    assert_eq!(servers(&site).await, ["web/a 0", "web/c 1"]);
+    live.flush().await.unwrap();
+    assert!(!site.haproxy.path(".synapse/haproxy.cfg.leaving").exists());
+
+    // One of that name is somebody else's from now on, and one of another id was never ours.
+    site.tell(&["add server web/b 127.0.0.1:1 id 2"]).await;
+    drop(live);
+    let mut live = site.live().with_strangers(Strangers::Report);
+    live.apply(&one).await.unwrap();
+    assert_eq!((named(&live), site.reloads()), (vec!["web/b".to_owned(), "web/c".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn live_a_note_of_who_leaves_another_process_says_nothing() {
+    let a = Echo::start(b'a').await;
+    let one = document(vec![server("a", a.port, 1, "")]);
+    let site = Site::start(&one, By::Nothing).await;
+    changed(&mut site.live(), &one).await;
+    site.tell(&["add server web/b 127.0.0.1:1 id 2", "add server web/c 127.0.0.1:1 id 3"]).await;
+    let process = site.haproxy.socket().process().await.unwrap().identity;
+    let note = site.haproxy.path(".synapse/haproxy.cfg.leaving");
+    for (text, strangers) in [
+        (format!("{} {}\nweb b 2\n", process.pid, process.started - 1), 2),
+        (format!("{} {}\nweb b 2\nnonsense", process.pid, process.started), 2),
+        (format!("{} {}\nweb b 7\n", process.pid, process.started), 2),
+        (format!("{} {}\nweb b 2\n", process.pid, process.started), 1),
+    ] {
+        std::fs::write(&note, &text).unwrap();
+        let mut live = site.live().with_strangers(Strangers::Report);
+        live.apply(&one).await.unwrap();
+        assert_eq!(live.strangers().len(), strangers, "{text}");
+        live.flush().await.unwrap();
+    }
+}
