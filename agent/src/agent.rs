@@ -20,6 +20,7 @@ use crate::{
     model::{Changed, Model},
     news::News,
     output::{Output, OutputStatus, Ready, chain, read_back},
+    pulse::{Pulse, patience},
     sources::{Running, Sources},
     state::{self, Keeper, Memory},
     status::{AppliedView, SourceView, Status},
@@ -38,6 +39,7 @@ pub struct Agent {
     applied: watch::Sender<AppliedView>,
     pub(crate) memory: Arc<Memory>,
     inbox: Inbox,
+    pulse: Arc<Pulse>,
 }
 
 /// Why an agent could not do what it was asked to do once.
@@ -73,6 +75,7 @@ impl Agent {
             applied: watch::Sender::default(),
             memory: Arc::default(),
             inbox: handle::channel(),
+            pulse: Arc::default(),
         }
     }
 
@@ -85,7 +88,8 @@ impl Agent {
     pub fn status(&self) -> Status {
         let (sources, memory) = (self.sources.views(), Arc::clone(&self.memory));
         let configuration = self.inbox.handle.status();
-        Status { sources, applied: self.applied.subscribe(), memory, configuration }
+        let pulse = Arc::clone(&self.pulse);
+        Status { sources, applied: self.applied.subscribe(), memory, configuration, pulse }
     }
 
     /// Runs until `stop` is ready. An apply that has begun is finished first, and the file brought up to date, within five seconds;
@@ -98,6 +102,7 @@ impl Agent {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let mut reconciler = Reconciler::start(self).await;
+        let pulse = Arc::clone(&reconciler.pulse);
         let begun = Instant::now();
         loop {
             let left = reconciler.config.times.startup_wait.saturating_sub(begun.elapsed());
@@ -113,6 +118,7 @@ impl Agent {
                     reconciler.name_silent(&unanswered);
                     break;
                 }
+                never = pulse.waiting() => match never {},
             }
         }
         let news = Arc::clone(&reconciler.running.news);
@@ -133,6 +139,7 @@ impl Agent {
                     false
                 }
                 () = takeover::ready(reconciler.coming.as_ref()) => {
+                    reconciler.busy();
                     reconciler.take_over().await;
                     true
                 }
@@ -143,6 +150,7 @@ impl Agent {
                         biased;
                         () = &mut stop => break,
                         () = settled(&news, ready, times) => {}
+                        never = pulse.waiting() => match never {},
                     }
                     false
                 }
@@ -151,18 +159,22 @@ impl Agent {
                     again
                 }
                 () = sleep_until(reconcile_at) => {
+                    reconciler.busy();
                     reconciler.output.reconcile().await;
                     reconciler.keeper.beat();
                     reconcile_at = Instant::now() + RECONCILE_EVERY;
                     true
                 }
                 () = until(tend_at) => {
+                    reconciler.busy();
                     reconciler.output.tend().await;
                     false
                 }
+                never = pulse.waiting() => match never {},
             };
             due |= reconciler.look_at_news();
         }
+        reconciler.busy();
         if let Err(error) = reconciler.output.flush().await {
             error!(error = %chain(&error), "stopping; a HAProxy that is started now begins with what its file had before");
         }
@@ -272,11 +284,13 @@ struct Reconciler {
     output: Output,
     applied: watch::Sender<AppliedView>,
     keeper: Keeper,
+    pulse: Arc<Pulse>,
 }
 
 impl Reconciler {
     async fn start(agent: Agent) -> Self {
-        let Agent { config, sources, applied, memory, inbox } = agent;
+        let Agent { config, sources, applied, memory, inbox, pulse } = agent;
+        pulse.busy(patience(&config.haproxy.output));
         let mut output = Output::new(&config.haproxy.output, config.times);
         output.prepare().await;
         let before = read_back(&config.haproxy.output).await;
@@ -284,7 +298,7 @@ impl Reconciler {
         let keeper = Keeper::start(&config, memory, &mut model, sources.views()).await;
         let running = sources.start();
         info!(services = running.views().len(), "started; waiting for the first answers");
-        Self { config, inbox, coming: None, running, model, output, applied, keeper }
+        Self { config, inbox, coming: None, running, model, output, applied, keeper, pulse }
     }
 
     fn look_at_everything(&mut self) {
@@ -329,7 +343,13 @@ impl Reconciler {
         });
     }
 
+    /// Says that what comes now may take as long as an apply.
+    fn busy(&self) {
+        self.pulse.busy(patience(&self.config.haproxy.output));
+    }
+
     async fn apply(&mut self) -> Result<(), AgentError> {
+        self.busy();
         let document: &Document = self.model.document();
         let mut status = self.applied.borrow().output.clone();
         let result = self.output.apply(document, &mut status).await;

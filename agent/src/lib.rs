@@ -85,6 +85,7 @@ mod multi;
 mod news;
 mod output;
 mod plan;
+mod pulse;
 mod registry;
 mod sources;
 mod state;

@@ -76,6 +76,8 @@ enum Done {
 pub struct OutputStatus {
     /// When HAProxy was last brought to what it should run, or found to run it already.
     pub applied: Option<Instant>,
+    /// When something was last changed for HAProxy, in part or in whole.
+    pub changed: Option<Instant>,
     /// What was done then, in words, by commands or by a reload and why; empty when nothing was to do.
     pub done: String,
     /// Why the last attempt failed, if it did: it is tried again.
@@ -311,13 +313,13 @@ impl Output {
                 self.retry_at = Some(until);
                 if let Some(done) = done {
                     info!(changed = %Summary(&self.changes), "{done}");
-                    status.done = done;
+                    (status.done, status.changed) = (done, Some(ended));
                 }
                 return Ok(());
             }
             Ok(Done::This(done)) => {
                 info!(changed = %Summary(&self.changes), "{done}");
-                status.done = done;
+                (status.done, status.changed) = (done, Some(ended));
             }
             Ok(Done::Nothing) => status.done.clear(),
             Err(error) => {

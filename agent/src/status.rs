@@ -9,8 +9,11 @@ use discovery_core::{
 use haproxy_render::Name;
 use tokio::{sync::watch, time::Instant};
 
-use crate::state::{Memory, Restored, StateFileStatus};
 pub use crate::{handle::ConfigurationStatus, output::OutputStatus};
+use crate::{
+    pulse::Pulse,
+    state::{Memory, Restored, StateFileStatus},
+};
 
 /// A cheap view on a running agent. It goes on showing the last state after the agent has stopped.
 #[derive(Debug, Clone)]
@@ -19,6 +22,7 @@ pub struct Status {
     pub(crate) applied: watch::Receiver<AppliedView>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) configuration: watch::Receiver<ConfigurationStatus>,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 /// The sources of all services, in the order of the configuration.
@@ -109,6 +113,13 @@ impl Status {
     /// How the state file is doing; `None` before the agent runs, and where no file is kept.
     pub fn state_file(&self) -> Option<StateFileStatus> {
         self.memory.status()
+    }
+
+    /// Whether the loop that applies gives signs of life: it does so every few seconds while it waits. An apply may take as long as
+    /// its checks and reloads may, and two minutes more. `false` before [`Agent::run`](crate::Agent::run) and soon after its end:
+    /// an agent that is not heard of for so long hangs, and does not come back by itself.
+    pub fn is_alive(&self) -> bool {
+        self.pulse.is_there()
     }
 
     /// Waits for the next apply, or the next failure of one. `false` when the agent has stopped. Cancel safe.

@@ -34,6 +34,11 @@ impl Reload {
         Self { way: Way::Master(master), deadline }
     }
 
+    /// How long it may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Reloads once, and returns how long it took. What the command prints, or the master says, is logged: at `debug` when it
     /// succeeds, at `warn` when not.
     ///

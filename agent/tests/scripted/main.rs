@@ -1,6 +1,7 @@
 //! The agent through its public API, with sources that play a script. The clock is paused: files are real, time is not. Only where
 //! an HAProxy answers on a socket, it runs.
 
+mod alive;
 mod clash;
 mod commands;
 #[path = "../../examples/embed.rs"]
