@@ -161,6 +161,12 @@ impl Step {
         Some([Self::retire(backend, server), Self::delete(backend, server).gate()])
     }
 
+    /// What undoes the first command of [`displace`](Self::displace), where the second can't be done yet.
+    pub fn readmit(&self) -> Option<Self> {
+        let (backend, server) = self.server().filter(|_| self.kind == Kind::Add)?;
+        Some(Self::enable(backend, server))
+    }
+
     /// Whether the commands that follow make sense only once this one is [`Done`](Verdict::Done): it makes room for a server
     /// of the same name or id. What is sent ahead stops here. A server that is [`Busy`](Verdict::Busy) is out of rotation
     /// already, so try again soon, for about a second, and then write the file and reload.

@@ -1,6 +1,6 @@
 //! Commands, and what may come of them.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use haproxy_render::{
     Document, Name,
@@ -23,6 +23,13 @@ pub(super) enum Carried {
     Replaced(Option<Box<Known>>),
     /// The process did not do it: why, and what it runs, if that is known.
     Not(Option<Box<Known>>, Cause),
+}
+
+/// How whoever has the names of servers that may not have been added is taken away.
+struct Displace {
+    steps: Vec<Step>,
+    /// What undoes it for those that are still there.
+    readmit: Vec<Step>,
 }
 
 impl Live {
@@ -87,7 +94,15 @@ impl Live {
             self.doubted = Some((known.identity, Cause::Interrupted));
             return Carried::Not(None, cause);
         }
-        let displace = uncertain.into_iter().filter_map(Step::displace).flatten().collect();
+        // Only where nothing at all was heard is it likely that whoever has the name is the one that was to be added.
+        let unheard = result.is_err().then_some(&uncertain).into_iter().flatten();
+        let sent: HashSet<&str> = unheard.clone().map(|step| step.command()).collect();
+        let readmit = unheard.filter_map(|step| step.readmit());
+        let readmit = readmit.filter(|step| sent.contains(step.command())).collect();
+        let displace = Displace {
+            steps: uncertain.iter().filter_map(|step| step.displace()).flatten().collect(),
+            readmit,
+        };
         self.complete(known, commands, displace, wanted, cause, deed).await
     }
 
@@ -107,7 +122,7 @@ impl Live {
         &mut self,
         known: Known,
         commands: &Commands,
-        displace: Vec<Step>,
+        displace: Displace,
         wanted: &Arc<Document>,
         cause: Cause,
         deed: &mut Deed,
@@ -115,9 +130,19 @@ impl Live {
         let identity = known.identity;
         // Until the end of this, what runs is neither the old document nor the new one.
         self.doubted = Some((identity, Cause::Interrupted));
-        let displaced = displace.is_empty()
-            || known.socket.batch(identity, &displace, None).await.is_ok_and(|answers| answers.succeeded());
+        let Displace { steps, readmit } = displace;
+        let displaced = steps.is_empty()
+            || known.socket.batch(identity, &steps, None).await.is_ok_and(|answers| answers.succeeded());
         if !displaced {
+            // A reload puts it right, if there is one soon. Until then they may be all that serves.
+            if !readmit.is_empty()
+                && let Err(error) = known.socket.batch(identity, &readmit, None).await
+            {
+                tracing::warn!(
+                    error = error.fault() as &dyn std::error::Error,
+                    "taking servers back into rotation until a reload"
+                );
+            }
             return Carried::Not(None, cause);
         }
         let mut next = Known { document: Arc::clone(wanted), leaving: commands.leaving().clone(), ..known };

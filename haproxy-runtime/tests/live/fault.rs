@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use haproxy_runtime::{Cause, Live, Pace, Progress, Reload, Verification};
+use haproxy_runtime::{Cause, Command, Live, Pace, Progress, Reload, Verification};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     haproxy::{DEADLINE, until},
-    site::{By, Echo, Site, changed, document, server},
+    site::{By, Client, Echo, Site, changed, document, server},
 };
 
 /// HAProxy's own limit of sessions on its socket.
@@ -223,7 +223,7 @@ async fn live_a_batch_that_an_ending_process_has_answered_is_made_good_in_the_ne
     let (a, b) = (Echo::start(b'a').await, Echo::start(b'b').await);
     let (site, between, mut live) = site(By::Master, a.port).await;
     // So that the one that is to end does not end before it has answered.
-    let mut kept = crate::site::Client::connect(&site.haproxy).await.unwrap();
+    let mut kept = Client::connect(&site.haproxy).await.unwrap();
     let before = live.process().unwrap();
     let second = document(vec![server("a", a.port, 1, ""), server("b", b.port, 2, "")]);
     let somebody = async {
@@ -292,4 +292,25 @@ async fn live_a_list_of_servers_of_another_version_is_not_guessed_at() {
     live.reconcile().await;
     assert_eq!(site.servers().await, [format!("a {} 2 0", a.port)]);
     assert_eq!(live.counters().applier.reloads, 1);
+}
+
+#[tokio::test]
+async fn live_a_server_that_may_be_ours_and_can_not_be_replaced_yet_goes_on_serving() {
+    let (a, b) = (Echo::start(b'a').await, Echo::start(b'b').await);
+    let (site, between, live) = site(By::Nothing, a.port).await;
+    let refused = Reload::new(Command::shell("exit 1").unwrap(), DEADLINE);
+    let mut live = live.with_reload(refused);
+    // All is done, and what HAProxy says of it is lost. Before it is asked once more, somebody begins to talk to the new server.
+    between.forge("New server registered.\n\n> ", "");
+    let second = document(vec![server("b", b.port, 2, "")]);
+    let client = async || {
+        between.honest();
+        Client::connect(&site.haproxy).await.unwrap()
+    };
+    let (result, mut kept) =
+        tokio::join!(live.apply(&second), between.during("set server web/b state maint", client()));
+    let error = result.unwrap_err();
+    assert!(matches!(error.causes(), [Cause::Unreachable(_)]), "{error:?}");
+    assert!(kept.echoes().await && kept.letter == 'b');
+    assert_eq!(Client::connect(&site.haproxy).await.map(|client| client.letter), Some('b'));
 }
