@@ -177,18 +177,20 @@ impl Live {
         } else if !new {
             self.make_sure_of_file(wanted).await;
         }
-        let runs = known.revision();
-        known.document = Arc::clone(wanted);
+        let (asked, runs) = (known.identity, known.revision());
+        let before = std::mem::replace(&mut known.document, Arc::clone(wanted));
         if new {
             self.note(wanted);
         }
         if new && let Err(cause) = self.stamp(&known, runs.as_ref()).await {
+            known.document = before;
             return Ok(match self.follow(known, wanted).await {
                 Ok(Some(known)) if known.document.revision == wanted.revision => {
                     self.keep(known);
                     self.follow_with_file(wanted);
                     Carried::Out
                 }
+                Ok(Some(known)) if known.identity != asked => Carried::Replaced(Some(Box::new(known))),
                 _ => Carried::Not(None, cause),
             });
         }

@@ -96,3 +96,17 @@ async fn live_a_process_that_was_killed_is_found_again() {
     assert!(changed(&mut live, &first).await.reloaded.is_none());
     assert_eq!((site.reloads(), site.servers().await), (1, vec![format!("a {} 1 0", a.port)]));
 }
+
+#[tokio::test]
+async fn live_another_order_of_servers_is_stamped_into_the_process_that_somebody_else_has_begun() {
+    let a = Echo::start(b'a').await;
+    let (one, two) = (server("a", a.port, 1, ""), server("b", a.port, 2, ""));
+    let first = document(vec![one.clone(), two.clone()]);
+    let site = Site::start(&first, By::Master).await;
+    let mut live = site.live();
+    changed(&mut live, &first).await;
+    site.reload_by_hand(&live).await;
+    let deed = changed(&mut live, &document(vec![two, one])).await;
+    assert!(deed.reloaded.is_none(), "{deed}");
+    assert_eq!((deed.commands, site.reloads()), (1, 0));
+}
