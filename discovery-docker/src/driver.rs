@@ -28,7 +28,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// Events that lasted so long were not refused.
 const STABLE: Duration = Duration::from_secs(10);
 /// How many pieces of the stream of events are read between two questions. More would tell no more.
-const MAX_PIECES: u32 = 1000;
+const MAX_PIECES: u32 = 100;
 /// The longest that all questions of one turn may take: a daemon may have a thousand containers to look at one by one.
 const LONGEST: Duration = Duration::from_secs(15);
 
@@ -70,12 +70,14 @@ pub(crate) struct Driver {
     /// When to ask because it is time, and because something has happened.
     due: Option<Instant>,
     news: Option<Instant>,
-    /// Whether it is asked for news.
+    /// Whether it is asked for what nobody need have been told of by an event, or was.
     told: bool,
     /// Not before this.
     rest: Instant,
     hearing: Option<Hearing>,
     heard_since: Option<Instant>,
+    /// When to ask because it has just begun to listen.
+    settled: Option<Instant>,
     pieces: u32,
     deaf: u32,
     listen_at: Instant,
@@ -101,6 +103,7 @@ impl Driver {
             rest: now,
             hearing: None,
             heard_since: None,
+            settled: None,
             pieces: 0,
             deaf: 0,
             listen_at: now,
@@ -176,10 +179,9 @@ impl Driver {
             (self.due, self.news, self.hearing, self.heard_since) = (None, None, None, None);
             return;
         }
-        self.told = is_due(self.news);
-        if self.told {
-            self.news = None;
-        }
+        self.told = is_due(self.news) || is_due(self.settled);
+        self.news = self.news.filter(|at| *at > now);
+        self.settled = self.settled.filter(|at| *at > now);
         (self.due, self.begun, self.pieces) = (None, now, 0);
         let (client, version) = (self.client.clone(), self.version);
         self.asking = Some(Box::pin(async move {
@@ -218,7 +220,7 @@ impl Driver {
                 let every = self.every();
                 let jitter = (every / 10).min(JITTER).mul_f64(fastrand::f64());
                 self.rest = now + GAP.max(took * GAP_FACTOR).min(every);
-                self.due = Some(now + every + jitter);
+                self.due = Some(now + every + jitter).into_iter().chain(self.settled).min();
             }
             Err(failure) => {
                 self.failures = self.failures.saturating_add(1);
@@ -253,7 +255,7 @@ impl Driver {
                 self.heard_since = Some(now);
                 // What has happened before nobody will tell.
                 self.news = Some(now);
-                self.due = self.due.map(|due| due.min(now + SETTLED));
+                self.settled = Some(now + SETTLED);
                 self.hearing = Some(hear(events));
             }
             Heard::Something(events) => {

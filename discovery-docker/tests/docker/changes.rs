@@ -41,9 +41,11 @@ async fn what_happens_while_it_begins_to_listen_is_seen() {
     let watched = Watched::start().await;
     let mut member = watched.member(NEVER);
     until_at(&mut member, &[]).await;
-    watched.fake.until_heard(1).await;
+    // At first, and when it was told that it will be told.
+    until_asked(&watched.fake, "/containers/json", 2).await;
     watched.fake.run_quietly([container(1, "app:1", 80, 1001)]);
     until_at(&mut member, &[1001]).await;
+    assert_eq!(watched.fake.asked("/events"), 1);
 }
 
 #[tokio::test]
@@ -94,6 +96,9 @@ async fn a_flood_of_nonsense_keeps_nothing_from_being_seen() {
     watched.fake.run_quietly([container(1, "app:1", 80, 1001)]);
     until_at(&mut member, &[1001]).await;
     assert_eq!(watched.fake.asked("/events"), 1);
+    // Some more are in the buffers of the connection.
+    let most = 100 * watched.fake.asked("/containers/json") + 1500;
+    assert!(watched.fake.flooded() < most, "{} pieces, not less than {most}", watched.fake.flooded());
 }
 
 #[tokio::test]

@@ -153,6 +153,7 @@ async fn tell<S: AsyncWrite + Unpin>(
                 return stream.shutdown().await;
             }
             Telling::Well | Telling::Refuses | Telling::Floods => {
+                shared.state().flooded += usize::from(telling == Telling::Floods);
                 stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await?;
             }
         }

@@ -62,6 +62,7 @@ struct State {
     telling: Telling,
     versions: (&'static str, &'static str),
     requests: VecDeque<String>,
+    flooded: usize,
 }
 
 /// What all connections share.
@@ -143,6 +144,7 @@ impl Fake {
             telling: Telling::Well,
             versions: ("1.24", "1.41"),
             requests: VecDeque::new(),
+            flooded: 0,
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -260,6 +262,11 @@ impl Fake {
     /// How often something was asked for whose path has this in it.
     pub(crate) fn asked(&self, part: &str) -> usize {
         self.requests().iter().filter(|path| path.contains(part)).count()
+    }
+
+    /// How many pieces of nonsense it has got rid of.
+    pub(crate) fn flooded(&self) -> usize {
+        self.shared.state().flooded
     }
 
     /// How many connections are open.
