@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// Service discovery for HAProxy: finds who serves what, and keeps HAProxy serving it.
 ///
@@ -48,8 +49,10 @@ pub(crate) enum Format {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run until told to stop (SIGTERM, SIGINT); HAProxy goes on serving after that
+    #[command(after_help = RUN_HELP)]
     Run(Run),
     /// Check the configuration; touch nothing, connect nowhere
+    #[command(after_help = CHECK_HELP)]
     Check {
         /// Print what differs from Synapse for this configuration, and what to write for the old way
         #[arg(long)]
@@ -58,23 +61,39 @@ pub(crate) enum Command {
         file: Option<PathBuf>,
     },
     /// Print what a run would do now; write nothing, and tell HAProxy nothing
+    #[command(after_help = PLAN_HELP)]
     Plan {
         /// As one JSON object, for programs
         #[arg(long)]
         json: bool,
     },
     /// Print HAProxy's configuration for what is discovered now; write nothing
+    #[command(after_help = RENDER_HELP)]
     Render {
         /// Take the endpoints from this file (JSON or YAML, as `services --json` prints them) and connect nowhere
         #[arg(long, value_name = "FILE")]
         endpoints: Option<PathBuf>,
     },
     /// Print what is discovered now
+    #[command(after_help = SERVICES_HELP)]
     Services {
         /// As JSON, in the format that `render --endpoints` and the discovery method `file` read; `as_of` marks what the state
         /// file has of services that do not answer
         #[arg(long)]
         json: bool,
+    },
+    /// Print a script by which a shell completes this command line
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = MAN_HELP)]
+    Man {
+        /// Write it, and a page for each command, to this directory
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
     },
 }
 
@@ -100,6 +119,49 @@ Examples:
   synapse-rs services -c /etc/synapse.conf.json --json > endpoints.json
   synapse-rs render -c /etc/synapse.conf.json --endpoints endpoints.json";
 
+const RUN_HELP: &str = "\
+Examples:
+  synapse-rs run -c /etc/synapse-rs/synapse.yaml
+  synapse-rs run -c /etc/synapse-rs/synapse.yaml --log info,discovery_etcd=debug
+  synapse-rs run --once -c /etc/synapse-rs/synapse.yaml";
+
+const CHECK_HELP: &str = "\
+Examples:
+  synapse-rs check -c /etc/synapse-rs/synapse.yaml
+  synapse-rs check -c - < synapse.yaml";
+
+const PLAN_HELP: &str = "\
+Exit codes:
+  0  nothing is to do
+  1  failure, or sources that have not answered
+  2  wrong command line or configuration
+  3  something is to do
+
+Examples:
+  synapse-rs plan -c /etc/synapse-rs/synapse.yaml
+  synapse-rs plan -c /etc/synapse-rs/synapse.yaml --json | jq .reasons";
+
+const RENDER_HELP: &str = "\
+Examples:
+  synapse-rs render -c synapse.yaml > haproxy.cfg
+  synapse-rs render -c synapse.yaml --endpoints endpoints.json | haproxy -c -f /dev/stdin";
+
+const SERVICES_HELP: &str = "\
+Examples:
+  synapse-rs services -c /etc/synapse-rs/synapse.yaml
+  synapse-rs services -c /etc/synapse-rs/synapse.yaml --json > endpoints.json";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  synapse-rs completions bash > ~/.local/share/bash-completion/completions/synapse-rs
+  synapse-rs completions zsh > ~/.zfunc/_synapse-rs
+  synapse-rs completions fish > ~/.config/fish/completions/synapse-rs.fish";
+
+const MAN_HELP: &str = "\
+Examples:
+  synapse-rs man | man -l -
+  synapse-rs man /usr/local/share/man/man1";
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -109,6 +171,15 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_each_command_shows_how_it_is_used() {
+        for command in Args::command().get_subcommands_mut() {
+            let name = command.get_name().to_owned();
+            let help = command.render_help().to_string();
+            assert!(help.contains(&format!("Examples:\n  synapse-rs {name}")), "{help}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use crate::advice::advice;
+
 /// Why the program ends otherwise than well.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -12,7 +14,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Says why, on standard error.
+    /// Says why, on standard error, and what to do about it, if that is known.
     #[expect(clippy::print_stderr, reason = "the last words of the program, logged or not")]
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("{self}");
@@ -27,7 +29,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(report) => f.write_str(report),
-            Self::Failed(error) => write!(f, "synapse-rs: {error:#}"),
+            Self::Failed(error) => {
+                write!(f, "synapse-rs: {error:#}")?;
+                advice(error).map_or(Ok(()), |advice| write!(f, "\n  next: {advice}"))
+            }
         }
     }
 }

@@ -4,7 +4,10 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Format, Log};
+use crate::{
+    args::{Format, Log},
+    progress::Lines,
+};
 
 /// Starts logging. A filter that can't be read logs everything from `info` up, and says so.
 pub(crate) fn start(log: &Log) {
@@ -15,7 +18,7 @@ pub(crate) fn start(log: &Log) {
         None if set("DEBUG") => (EnvFilter::new("debug"), None),
         None => (EnvFilter::new("info"), None),
     };
-    let start = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let start = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines::new);
     match log.format {
         Format::Human => {
             let colours = std::io::stderr().is_terminal() && !set("NO_COLOR");

@@ -4,16 +4,22 @@
 //! picks the exit code: 0 for success, 1 for a failure, 2 for a wrong command line or configuration, 3 for a plan that has
 //! something to do.
 
+mod advice;
 mod args;
 mod check;
+mod completions;
 mod failure;
+mod headline;
 mod load;
 mod log;
+mod manual;
 mod plan;
+mod progress;
 mod render;
 mod run;
 mod services;
 mod signals;
+mod systemd;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -57,6 +63,8 @@ async fn carry_out(args: Args) -> Result<ExitCode, Failure> {
         }
         Command::Render { endpoints } => render::render(config()?, endpoints.as_deref()).await,
         Command::Services { json } => services::services(config()?, json).await,
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man { directory } => manual::man(directory.as_deref()),
     }
     .map(|()| ExitCode::SUCCESS)
 }

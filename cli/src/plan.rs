@@ -4,9 +4,9 @@ use std::{io::Write, process::ExitCode};
 
 use agent::{Action, Agent, Config, Kind, Planned, PlannedChange};
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 
-use crate::{failure::Failure, services::print};
+use crate::{advice::Silent, failure::Failure, progress, services::print};
 
 /// The exit code that says that something is to do.
 const SOMETHING: u8 = 3;
@@ -20,7 +20,9 @@ const PLAIN: Style = Style::new();
 
 /// Prints what a run would do now. Services without an answer are named, and make it fail.
 pub(crate) async fn plan(config: Config, json: bool) -> Result<ExitCode, Failure> {
-    let planned = Agent::new(config).plan().await.map_err(anyhow::Error::new)?;
+    let agent = Agent::new(config);
+    let status = agent.status();
+    let planned = progress::shown(&status, agent.plan()).await.map_err(anyhow::Error::new)?;
     if json {
         print(&planned.to_json())?;
     } else {
@@ -36,8 +38,8 @@ pub(crate) async fn plan(config: Config, json: bool) -> Result<ExitCode, Failure
             Some(error) => format!("{}: {error}", unanswered.service),
             None => unanswered.service.clone(),
         });
-        let silent = each.collect::<Vec<_>>().join("; ");
-        return Err(anyhow!("no answer for {silent}; planned with what the file has").into());
+        let services = each.collect::<Vec<_>>().join("; ");
+        return Err(anyhow::Error::new(Silent { services, so: "; planned with what the file has" }).into());
     }
     Ok(if planned.is_nothing() { ExitCode::SUCCESS } else { ExitCode::from(SOMETHING) })
 }

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use agent::{Agent, Config, discovery::Catalog};
-use anyhow::anyhow;
 use tracing::warn;
 
 use crate::{
     failure::Failure,
-    load,
+    load, progress,
     services::{print, unanswered},
 };
 
@@ -33,10 +32,10 @@ fn read(config: &Config, path: &Path) -> Result<Catalog, Failure> {
 async fn discovered(config: &Config) -> Result<Catalog, Failure> {
     let agent = Agent::new(config.clone());
     let status = agent.status();
-    let catalog = agent.discover().await;
+    let catalog = progress::shown(&status, agent.discover()).await;
     // Half a configuration must not be taken for a whole one.
     match unanswered(&status.services()) {
-        Some(silent) => Err(anyhow!(silent).into()),
+        Some(silent) => Err(anyhow::Error::new(silent).into()),
         None => Ok(catalog),
     }
 }

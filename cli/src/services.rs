@@ -10,11 +10,11 @@ use agent::{
     Agent, Config, ServiceStatus,
     discovery::{Catalog, Endpoint, Snapshot, multi::ChildView},
 };
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use tracing::warn;
 
-use crate::failure::Failure;
+use crate::{advice::Silent, failure::Failure, progress};
 
 /// Prints what is discovered now, and whether HAProxy could not be brought to serve it. Services without an answer are shown, and
 /// make it fail.
@@ -22,7 +22,7 @@ pub(crate) async fn services(config: Config, json: bool) -> Result<(), Failure> 
     let failure = config.last_failure().await.as_ref().map(not_applied);
     let agent = Agent::new(config);
     let status = agent.status();
-    let found = agent.discover().await;
+    let found = progress::shown(&status, agent.discover()).await;
     let services = status.services();
     if json {
         print(&with_former(found, &services).to_json())?;
@@ -33,7 +33,7 @@ pub(crate) async fn services(config: Config, json: bool) -> Result<(), Failure> 
         let failure = failure.map(|failure| format!("\n{failure}\n")).unwrap_or_default();
         print(&format!("{}\n{failure}", table(&services).trim_fmt()))?;
     }
-    unanswered(&services).map_or(Ok(()), |silent| Err(anyhow!(silent).into()))
+    unanswered(&services).map_or(Ok(()), |silent| Err(anyhow::Error::new(silent).into()))
 }
 
 /// What stands between what is discovered and what HAProxy runs.
@@ -55,7 +55,7 @@ fn with_former(found: Catalog, services: &[ServiceStatus]) -> Catalog {
 }
 
 /// Which services have no answer, and why; `None` when all have one.
-pub(crate) fn unanswered(services: &[ServiceStatus]) -> Option<String> {
+pub(crate) fn unanswered(services: &[ServiceStatus]) -> Option<Silent> {
     let silent = services.iter().filter(|service| service.snapshot.is_none());
     let lines: Vec<_> = silent
         .map(|service| match service.health.error() {
@@ -63,7 +63,7 @@ pub(crate) fn unanswered(services: &[ServiceStatus]) -> Option<String> {
             None => service.service.clone(),
         })
         .collect();
-    (!lines.is_empty()).then(|| format!("no answer for {}", lines.join("; ")))
+    (!lines.is_empty()).then(|| Silent { services: lines.join("; "), so: "" })
 }
 
 fn table(services: &[ServiceStatus]) -> Table {
@@ -104,7 +104,7 @@ fn row(endpoint: &Endpoint, former: Option<&str>) -> [String; 3] {
 }
 
 /// A duration for people: its greatest unit, and no fraction.
-struct Whole(Duration);
+pub(crate) struct Whole(pub(crate) Duration);
 
 impl fmt::Display for Whole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -51,7 +51,7 @@ async fn a_silent_source_is_a_failure_that_names_it_and_the_others_are_applied()
     dir.write("synapse.yaml", config);
     let outcome = run(&dir, ["run", "--once", "-c", "synapse.yaml"]).await;
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
-    let last = outcome.stderr.lines().last().unwrap();
+    let last = outcome.failure().unwrap();
     assert_eq!(
         last,
         "synapse-rs: no answer within 500ms from the source of idle (reading nowhere.yaml: No such file or directory (os error 2))"
@@ -66,7 +66,7 @@ async fn a_failed_reload_is_a_failure_that_says_what_the_command_said() {
     std::fs::create_dir(dir.join("out")).unwrap();
     let outcome = run(&dir, ["run", "--once", "-c", "synapse.yaml"]).await;
     assert_eq!(outcome.code, Some(1));
-    let last = outcome.stderr.lines().last().unwrap();
+    let last = outcome.failure().unwrap();
     assert!(last.starts_with("synapse-rs: bringing HAProxy up to date: "), "{last}");
     assert!(outcome.stderr.contains("no such process"), "{}", outcome.stderr);
 }

@@ -32,6 +32,11 @@ impl Outcome {
         Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
+    /// Why it failed: what it said last but for what to do about it.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.stderr.lines().rfind(|line| line.starts_with("synapse-rs: "))
+    }
+
     /// The lines of standard error, without the moment at which each was logged.
     pub(crate) fn logged(&self) -> Vec<&str> {
         self.stderr
@@ -44,7 +49,17 @@ impl Outcome {
 /// The program, in a directory, with an environment that says nothing.
 pub(crate) fn synapse(dir: &Dir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_synapse-rs"));
-    for name in ["SYNAPSE_CONFIG", "SYNAPSE_LOG", "SYNAPSE_LOG_FORMAT", "DEBUG", "NO_COLOR", "RUST_LOG"] {
+    for name in [
+        "SYNAPSE_CONFIG",
+        "SYNAPSE_LOG",
+        "SYNAPSE_LOG_FORMAT",
+        "DEBUG",
+        "NO_COLOR",
+        "RUST_LOG",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+    ] {
         command.env_remove(name);
     }
     command.current_dir(dir.path()).stdin(Stdio::null()).kill_on_drop(true);
@@ -90,10 +105,20 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it in `dir`, with its standard error in a file there.
     pub(crate) fn start<A: AsRef<OsStr>>(dir: &Dir, arguments: impl IntoIterator<Item = A>) -> Self {
+        Self::start_with(dir, arguments, |_| {})
+    }
+
+    /// As [`start`](Self::start), with what `set` does to the command.
+    pub(crate) fn start_with<A: AsRef<OsStr>>(
+        dir: &Dir,
+        arguments: impl IntoIterator<Item = A>,
+        set: impl FnOnce(&mut Command),
+    ) -> Self {
         let log = dir.join("stderr");
         let file = std::fs::File::create(&log).expect("the directory can be written to");
         let mut command = synapse(dir);
         command.args(arguments).stdout(Stdio::null()).stderr(file);
+        set(&mut command);
         let child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
         Self { child, log }
     }

@@ -82,7 +82,7 @@ async fn half_a_configuration_is_not_printed() {
     std::fs::remove_file(dir.join("endpoints.yaml")).unwrap();
     let outcome = run(&dir, ["render", "-c", "synapse.yaml"]).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""));
-    let last = outcome.stderr.lines().last().unwrap();
+    let last = outcome.failure().unwrap();
     let missing = "reading endpoints.yaml: No such file or directory (os error 2)";
     assert_eq!(last, format!("synapse-rs: no answer for web: {missing}; idle: {missing}"));
 }

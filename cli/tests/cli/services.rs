@@ -121,7 +121,7 @@ async fn a_silent_source_is_shown_and_is_a_failure() {
         " SERVICE  METHOD  STATE    ENDPOINT  WEIGHT  NOTE\n web      file    failing  -\n idle     file    ok       -\n"
     );
     assert_eq!(
-        outcome.stderr.lines().last(),
+        outcome.failure(),
         Some("synapse-rs: no answer for web: reading nowhere.yaml: No such file or directory (os error 2)")
     );
 }
