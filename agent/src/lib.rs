@@ -47,6 +47,7 @@
 //! # }
 //! ```
 //!
+//! [`Loader`] loads a configuration from files, with values of the environment, and tells whether it has changed since.
 //! [`Agent::plan`] tells what a run would do now, without doing it.
 //!
 //! # What it promises

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent::{Config, Registry, discovery::Catalog};
+use agent::{Config, Loader, Registry, discovery::Catalog};
 
 /// What the configurations are rendered with.
 const ENDPOINTS: &str = "endpoints.json";
@@ -23,9 +23,16 @@ fn configurations() -> Vec<(String, Config)> {
     names.sort();
     let configurations = names.into_iter().filter(|name| name != "README.md" && name != ENDPOINTS);
     configurations
-        .map(|name| match Config::parse(&read(&name), Some(&name), &Registry::builtin()) {
-            Ok(config) => (name, config),
-            Err(report) => panic!("{report}"),
+        .map(|name| if directory().join(&name).is_dir() { format!("{name}/synapse.conf") } else { name })
+        .map(|name| {
+            // It says where it is read from the root of the repository.
+            let services = directory().join("split/conf.d").display().to_string();
+            let loader = Loader::new(directory().join(&name), Registry::builtin())
+                .with_environment(move |name| (name == "SERVICE_CONF_DIR").then(|| services.clone()));
+            match loader.load().config {
+                Ok(config) => (name, config),
+                Err(error) => panic!("{name}: {error}"),
+            }
         })
         .collect()
 }
@@ -91,6 +98,15 @@ fn of_the_readme() -> String {
     let readme = read("../README.md");
     let (_, rest) = readme.split_once("```yaml\n").expect("the README has a configuration");
     rest.split_once("```").expect("it ends").0.to_owned()
+}
+
+#[test]
+fn the_one_in_several_files_has_all_services_in_their_order() {
+    let (_, config) = configurations()
+        .into_iter()
+        .find(|(name, _)| name == "split/synapse.conf")
+        .expect("there is one in several files");
+    assert_eq!(config.services().collect::<Vec<_>>(), ["db", "search", "web"]);
 }
 
 #[test]

@@ -12,5 +12,6 @@ mod render;
 mod report;
 mod services;
 mod signal;
+mod split;
 mod systemd;
 mod usage;
