@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use agent::{
-    Config, Registry,
-    config::{explain, parse},
-};
+use agent::Config;
 
 use crate::{failure::Failure, load, services::print};
 
@@ -18,12 +15,9 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
 
 /// Prints what differs from Synapse for the configuration. Mistakes are told after that, as by [`check`].
 pub(crate) fn explained(path: Option<&Path>) -> Result<(), Failure> {
-    let (name, text) = load::read(load::named(path)?)?;
-    if let Ok(root) = parse(&text) {
-        print(&explain(&root, Some(&name)).to_string())?;
+    let (explained, wrong) = load::explained(path)?;
+    if let Some(explained) = explained {
+        print(&explained.to_string())?;
     }
-    match Config::parse(&text, Some(&name), &Registry::builtin()) {
-        Ok(_) => Ok(()),
-        Err(report) => Err(Failure::Usage(report.to_string())),
-    }
+    wrong.map_or(Ok(()), Err)
 }

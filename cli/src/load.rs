@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use agent::{Config, LoadError, Loader, Registry};
+use agent::{Config, LoadError, Loader, Registry, config::Explanation};
 use tracing::warn;
 
 use crate::failure::Failure;
@@ -20,20 +20,37 @@ pub(crate) fn config(path: Option<&Path>) -> Result<Config, Failure> {
     } else {
         loader.load().config
     };
-    let config = outcome.map_err(|error| {
-        Failure::Usage(match &error {
-            LoadError::Read { source, .. } => format!("synapse-rs: {error}: {source}"),
-            _ => error.to_string(),
-        })
-    })?;
+    let config = outcome.map_err(|error| refused(&error))?;
     for warning in config.warnings().lines() {
         warn!("{warning}");
     }
     Ok(config)
 }
 
+/// What differs from Synapse for the configuration, if there is enough of it to tell, and what is wrong with it.
+pub(crate) fn explained(path: Option<&Path>) -> Result<(Option<Explanation>, Option<Failure>), Failure> {
+    let path = named(path)?;
+    let loader = loader(path);
+    let (explained, config) = if path == Path::new(STDIN) {
+        let (name, text) = read(path)?;
+        let config = loader.parse(&text, &name).map_err(LoadError::Wrong);
+        (loader.explain_text(&text, &name).ok(), config)
+    } else {
+        (loader.explain().ok(), loader.load().config)
+    };
+    Ok((explained, config.err().map(|error| refused(&error))))
+}
+
+/// A configuration that can't be used.
+fn refused(error: &LoadError) -> Failure {
+    Failure::Usage(match error {
+        LoadError::Read { source, .. } => format!("synapse-rs: {error}: {source}"),
+        _ => error.to_string(),
+    })
+}
+
 /// The path of the configuration, which has to be named somewhere.
-pub(crate) fn named(path: Option<&Path>) -> Result<&Path, Failure> {
+fn named(path: Option<&Path>) -> Result<&Path, Failure> {
     let message = "synapse-rs: no configuration: name one with -c FILE, or set SYNAPSE_CONFIG";
     path.ok_or_else(|| Failure::Usage(message.to_owned()))
 }

@@ -62,7 +62,17 @@ impl Draft {
 
     /// Places problems in their files.
     pub(super) fn report(&self, problems: Vec<Problem>) -> Report {
-        let placed = problems.into_iter().map(|problem| self.origins.place(problem));
+        let placed = problems.into_iter().map(|problem| self.place(problem));
         Report::new(self.file.clone(), placed.collect())
+    }
+
+    /// Places a problem in its file.
+    pub(super) fn place(&self, problem: Problem) -> Problem {
+        self.origins.place(problem)
+    }
+
+    /// `text`, which is about any of the files, without what came from the environment.
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.origins.masked(text)
     }
 }

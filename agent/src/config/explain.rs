@@ -6,7 +6,7 @@ mod site;
 
 use std::{borrow::Cow, fmt};
 
-use super::{Node, Problem};
+use super::{Node, Problem, draft::Draft};
 use site::Site;
 
 /// Something that a configuration says and that Synapse took otherwise.
@@ -34,7 +34,7 @@ pub struct Explanation {
     differences: Vec<Difference>,
 }
 
-/// Says what differs from Synapse 0.18 for the configuration that [`parse`](super::parse) has read, and nothing about what is not
+/// Says what differs from Synapse 0.18 for the configuration that [`parse`](fn@super::parse) has read, and nothing about what is not
 /// in it.
 ///
 /// `file` is what messages call it. Mistakes are no difference: [`Config::parse`](crate::Config::parse) tells them, and what is said
@@ -58,6 +58,17 @@ pub fn explain(root: &Node, file: Option<&str>) -> Explanation {
 }
 
 impl Explanation {
+    /// The same with every place in its file, and without what came from the environment.
+    pub(super) fn placed(mut self, draft: &Draft) -> Self {
+        for Difference { places, synapse, here, instead } in &mut self.differences {
+            *places = std::mem::take(places).into_iter().map(|place| draft.place(place)).collect();
+            for text in [synapse, here].into_iter().chain(instead) {
+                *text = draft.masked(text).into();
+            }
+        }
+        self
+    }
+
     /// The differences, in the order of the first place of each.
     pub fn differences(&self) -> &[Difference] {
         &self.differences
@@ -71,7 +82,8 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, place) in self.places.iter().take(SHOWN).enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{} ({}:{})", place.path, place.line, place.column)?;
+            let file = place.file.as_deref().map(|file| format!("{file}:")).unwrap_or_default();
+            write!(f, "{comma}{} ({file}{}:{})", place.path, place.line, place.column)?;
         }
         if self.places.len() > SHOWN {
             write!(f, ", and {} more", self.places.len() - SHOWN)?;

@@ -10,9 +10,10 @@ use std::{
 };
 
 use super::{
-    Config, Report,
+    Config, Explanation, Node, Report,
     draft::Draft,
     erb::Environment,
+    explain::explain,
     fingerprint::{Allowed, Fingerprint},
     parse::MAX_BYTES,
     split,
@@ -133,23 +134,59 @@ impl Loader {
         self.read_text(text, name, &mut Fingerprint::default())
     }
 
+    /// What differs from Synapse for what is in the files: see [`explain`](fn@super::explain).
+    ///
+    /// # Errors
+    ///
+    /// There is nothing to explain if the main file can't be read, or is not what its notation asks for.
+    pub fn explain(&self) -> Result<Explanation, LoadError> {
+        let (name, text) = self.main(&mut Fingerprint::default())?;
+        self.explain_text(&text, &name).map_err(LoadError::Wrong)
+    }
+
+    /// As [`explain`](Self::explain), of a main file that is not in the file system: see [`parse`](Self::parse).
+    ///
+    /// # Errors
+    ///
+    /// Why the text can't be read.
+    pub fn explain_text(&self, text: &str, name: &str) -> Result<Explanation, Report> {
+        let (draft, root) = self.tree(text, name, &mut Fingerprint::default());
+        match root {
+            Some(root) => Ok(explain(&root, Some(name)).placed(&draft)),
+            None => Err(draft.report(draft.problems.clone())),
+        }
+    }
+
     fn read(&self) -> Loaded {
-        let name = self.file.display().to_string();
         let mut fingerprint = Fingerprint::default();
-        let config = match fingerprint.read(&self.file, Allowed::Anything, MAX_BYTES) {
-            Ok(text) => self.read_text(&text, &name, &mut fingerprint).map_err(LoadError::Wrong),
-            Err(error) => Err(LoadError::Read { file: name, source: Arc::new(error) }),
-        };
+        let config = self.main(&mut fingerprint).and_then(|(name, text)| {
+            self.read_text(&text, &name, &mut fingerprint).map_err(LoadError::Wrong)
+        });
         Loaded { config, fingerprint }
     }
 
-    fn read_text(&self, text: &str, name: &str, seen: &mut Fingerprint) -> Result<Config, Report> {
+    /// What messages call the main file, and its text.
+    fn main(&self, seen: &mut Fingerprint) -> Result<(String, String), LoadError> {
+        let file = self.file.display().to_string();
+        match seen.read(&self.file, Allowed::Anything, MAX_BYTES) {
+            Ok(text) => Ok((file, text)),
+            Err(error) => Err(LoadError::Read { file, source: Arc::new(error) }),
+        }
+    }
+
+    /// The tree of all files.
+    fn tree(&self, text: &str, name: &str, seen: &mut Fingerprint) -> (Draft, Option<Node>) {
         let mut draft = Draft::new(Some(name));
         let environment = &*self.environment;
         let mut root = draft.tree(None, text, Some(environment));
         if let Some(root) = &mut root {
             split::join(root, &mut draft, environment, seen);
         }
+        (draft, root)
+    }
+
+    fn read_text(&self, text: &str, name: &str, seen: &mut Fingerprint) -> Result<Config, Report> {
+        let (draft, root) = self.tree(text, name, seen);
         let config = Config::of(root, draft, &self.registry)?;
         Ok(match &self.host {
             Some(host) => config.with_host_name(host),

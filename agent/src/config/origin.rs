@@ -37,6 +37,11 @@ impl Origins {
         }
         problem
     }
+
+    /// `text` without what came from the environment, whatever file it is about.
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, origin| erb::masked(&text, &origin.values))
+    }
 }
 
 /// At least as many lines as any reader counts.

@@ -95,3 +95,18 @@ async fn a_secret_of_the_environment_is_in_no_message() {
         "synapse.conf: 1 problem\n  synapse.conf:7:21: haproxy.restart_interval: expected a number, found a string\n"
     );
 }
+
+#[tokio::test]
+async fn what_differs_from_synapse_is_explained_for_all_files() {
+    let dir = site();
+    dir.write("conf.d/web.yaml", WEB.replace("mode http", "reqidel ^X"));
+    let outcome = run(&dir, ["check", "--explain", "synapse.conf"]).await;
+    assert_eq!(outcome.code, Some(2));
+    let place = "services.web.haproxy.listen[0] (conf.d/web.yaml:3:31)";
+    assert!(outcome.stdout.contains(place), "{}", outcome.stdout);
+    assert!(
+        outcome.stderr.starts_with("synapse.conf: 1 problem\n  conf.d/web.yaml:3:31: "),
+        "{}",
+        outcome.stderr
+    );
+}

@@ -302,3 +302,28 @@ fn a_loader_can_be_shared_between_threads() {
     shareable::<Fingerprint>();
     shareable::<Loaded>();
 }
+
+#[test]
+fn what_differs_from_synapse_is_told_with_its_file_and_without_secrets() {
+    let site = Site::split("");
+    site.write(
+        "conf.d/web.yaml",
+        &format!(
+            "# {}\n{}",
+            "<%= ENV['A'] %>",
+            service("10.0.0.1").replace("null", "81, listen: ['reqidel <%= ENV[\"A\"] %>']")
+        ),
+    );
+    let loader = site.loader().with_environment(|name| (name == "A").then(|| "hunter2-hunter2".to_owned()));
+    let told = site.short(&loader.explain().unwrap().to_string());
+    assert!(told.contains("services.web.haproxy.listen[0] (conf.d/web.yaml:4:30)"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    let text = fs::read_to_string(site.path("main.yaml")).unwrap();
+    assert_eq!(
+        loader.explain_text(&text, "<stdin>").unwrap().differences(),
+        loader.explain().unwrap().differences()
+    );
+    assert!(loader.explain_text("<% x %>", "<stdin>").is_err());
+    fs::remove_file(site.path("main.yaml")).unwrap();
+    assert!(matches!(loader.explain(), Err(LoadError::Read { .. })));
+}
