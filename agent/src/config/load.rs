@@ -179,8 +179,8 @@ fn services(
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) -> Option<Vec<Service>> {
-    let Some(section) = root.section("services") else {
-        // As Synapse: the other sections alone are a configuration.
+    let Some(section) = root.section("services").filter(|_| root.has("services")) else {
+        // As Synapse: the other sections alone are a configuration, and so is `services:` with nothing below it.
         return Some(Vec::new());
     };
     let Value::Map(entries) = &section.node().value else {
