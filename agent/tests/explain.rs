@@ -69,125 +69,128 @@ fn what_is_as_in_synapse_is_passed_over_in_silence() {
     }
 }
 
+/// What stands in place of what, and which place is told of it in which words.
+const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
+    ("  do_socket: false\n", "", "haproxy", "`do_socket` is true unless said otherwise"),
+    (
+        "do_socket: false\n  global: []",
+        "global: [stats socket /s level admin]\n  socket_file_path: /s",
+        "haproxy.socket_file_path",
+        "a server that is new is a reload",
+    ),
+    (
+        "do_reloads: false",
+        "do_reloads: true\n  reload_command: x",
+        "haproxy.reload_command",
+        "however long it takes",
+    ),
+    (
+        "do_reloads: false",
+        "do_reloads: false\n  do_checks: true\n  check_command: x",
+        "haproxy.check_command",
+        "reloads HAProxy all the same",
+    ),
+    (
+        "do_reloads: false",
+        "do_reloads: false\n  candidate_config_file_path: /c",
+        "haproxy.candidate_config_file_path",
+        "writes each file there first",
+    ),
+    ("global: []", "global: []\n  state_file_path: /s", "haproxy.state_file_path", "`disabled`, for"),
+    ("backend_order: asc, ", "", "services.web", "drawn at each start"),
+    ("backend_order: asc", "backend_order: whatever", "services.web", "drawn at each start"),
+    (
+        "backend_order: asc",
+        "backend_order: no_shuffle",
+        "services.web.haproxy.backend_order",
+        "in which the registry lists",
+    ),
+    ("mode tcp, ", "", "services.web", "`cookie NAME` on each server line"),
+    (", balance source", "", "services.web", "leaves the algorithm to HAProxy"),
+    (
+        "defaults: []",
+        "defaults: [default-server check]",
+        "haproxy.defaults[0]",
+        "leaves it to HAProxy what servers inherit",
+    ),
+    (
+        "port: 1",
+        "port: 1, server_backup_port: 2",
+        "services.web.haproxy.server_backup_port",
+        "Clay.io's fork does",
+    ),
+    (
+        "port: 1",
+        "port: 1, server_options: 'cookie %<name>s'",
+        "services.web.haproxy.server_options",
+        "puts nothing for the name",
+    ),
+    (
+        "    haproxy: {",
+        "    leader_election: true\n    haproxy: {",
+        "services.web.leader_election",
+        "for the next 30 s",
+    ),
+    (
+        "path: /x",
+        "path: /x, label_filter: {label: a, value: 1}",
+        "services.web.discovery.label_filter.value",
+        "with its type",
+    ),
+    (
+        "path: /x",
+        "path: /x, label_filters: [{label: a, value: '1'}, {label: a, value: true}]",
+        "services.web.discovery.label_filters[1].value",
+        "with its type",
+    ),
+    ("method: file, path: /x", "method: etcd", "services.web.discovery", "for `haproxy_server_options`"),
+    (
+        "method: file, path: /x",
+        "method: dns, check_interval: 9",
+        "services.web.discovery.check_interval",
+        "whatever the TTL",
+    ),
+    (
+        "method: file, path: /x",
+        "method: ec2tag, tag_name: a",
+        "services.web.discovery.tag_name",
+        "on one tag",
+    ),
+    (
+        "    haproxy: {",
+        "    use_previous_backends: false\n    discovery_multi: {watchers: {}}\n    haproxy: {",
+        "services.web.use_previous_backends",
+        "gives each watcher",
+    ),
+    ("mode tcp", "mode tcp, reqadd X", "services.web.haproxy.listen[1]", "writes the line"),
+    ("mode tcp", "mode tcp, bind-process 1", "services.web.haproxy.listen[1]", "writes the line"),
+    ("port: 1", "port: 1, frontend: clitimeout 5", "services.web.haproxy.frontend", "writes the line"),
+    ("global: []", "global: [nbproc 2]", "haproxy.global[0]", "writes the line"),
+    ("defaults: []", "defaults: [redispatch]", "haproxy.defaults[0]", "writes the line"),
+    (
+        "global: []",
+        "global: []\n  extra_sections: {listen x: [option forceclose]}",
+        "haproxy.extra_sections.\"listen x\"[0]",
+        "writes the line",
+    ),
+    (
+        "global: []",
+        "global: []\n  extra_sections: {'frontend x 10.0.0.1:80': []}",
+        "haproxy.extra_sections.\"frontend x 10.0.0.1:80\"",
+        "refuses since 1.7",
+    ),
+    ("mode tcp", "mode tcp, http-check connect", "services.web.haproxy.listen[1]", "drops the line"),
+    ("mode tcp", "mode tcp, brand-new x", "services.web.haproxy.listen[1]", "drops the line"),
+    ("mode tcp", "mode tcp, option tcplog", "services.web.haproxy.listen[1]", "to frontend and backend"),
+];
+
 #[test]
 fn each_difference_is_told_of_what_has_it_and_nothing_else() {
     let zookeeper = "method: zookeeper, hosts: [a], generator_config_path: disabled";
-    for (old, new, path, said) in [
-        ("  do_socket: false\n", "", "haproxy", "`do_socket` is true unless said otherwise"),
-        (
-            "do_socket: false\n  global: []",
-            "global: [stats socket /s level admin]\n  socket_file_path: /s",
-            "haproxy.socket_file_path",
-            "a server that is new is a reload",
-        ),
-        (
-            "do_reloads: false",
-            "do_reloads: true\n  reload_command: x",
-            "haproxy.reload_command",
-            "however long it takes",
-        ),
-        (
-            "do_reloads: false",
-            "do_reloads: false\n  do_checks: true\n  check_command: x",
-            "haproxy.check_command",
-            "reloads HAProxy all the same",
-        ),
-        (
-            "do_reloads: false",
-            "do_reloads: false\n  candidate_config_file_path: /c",
-            "haproxy.candidate_config_file_path",
-            "writes each file there first",
-        ),
-        ("global: []", "global: []\n  state_file_path: /s", "haproxy.state_file_path", "`disabled`, for"),
-        ("backend_order: asc, ", "", "services.web", "drawn at each start"),
-        ("backend_order: asc", "backend_order: whatever", "services.web", "drawn at each start"),
-        (
-            "backend_order: asc",
-            "backend_order: no_shuffle",
-            "services.web.haproxy.backend_order",
-            "in which the registry lists",
-        ),
-        ("mode tcp, ", "", "services.web", "`cookie NAME` on each server line"),
-        (", balance source", "", "services.web", "leaves the algorithm to HAProxy"),
-        (
-            "defaults: []",
-            "defaults: [default-server check]",
-            "haproxy.defaults[0]",
-            "leaves it to HAProxy what servers inherit",
-        ),
-        (
-            "port: 1",
-            "port: 1, server_backup_port: 2",
-            "services.web.haproxy.server_backup_port",
-            "Clay.io's fork does",
-        ),
-        (
-            "port: 1",
-            "port: 1, server_options: 'cookie %<name>s'",
-            "services.web.haproxy.server_options",
-            "puts nothing for the name",
-        ),
-        (
-            "    haproxy: {",
-            "    leader_election: true\n    haproxy: {",
-            "services.web.leader_election",
-            "for the next 30 s",
-        ),
-        (
-            "path: /x",
-            "path: /x, label_filter: {label: a, value: 1}",
-            "services.web.discovery.label_filter.value",
-            "with its type",
-        ),
-        (
-            "path: /x",
-            "path: /x, label_filters: [{label: a, value: '1'}, {label: a, value: true}]",
-            "services.web.discovery.label_filters[1].value",
-            "with its type",
-        ),
-        ("method: file, path: /x", "method: etcd", "services.web.discovery", "for `haproxy_server_options`"),
-        (
-            "method: file, path: /x",
-            "method: dns, check_interval: 9",
-            "services.web.discovery.check_interval",
-            "whatever the TTL",
-        ),
-        (
-            "method: file, path: /x",
-            "method: ec2tag, tag_name: a",
-            "services.web.discovery.tag_name",
-            "on one tag",
-        ),
-        (
-            "    haproxy: {",
-            "    use_previous_backends: false\n    discovery_multi: {watchers: {}}\n    haproxy: {",
-            "services.web.use_previous_backends",
-            "gives each watcher",
-        ),
-        ("mode tcp", "mode tcp, reqadd X", "services.web.haproxy.listen[1]", "writes the line"),
-        ("mode tcp", "mode tcp, bind-process 1", "services.web.haproxy.listen[1]", "writes the line"),
-        ("port: 1", "port: 1, frontend: clitimeout 5", "services.web.haproxy.frontend", "writes the line"),
-        ("global: []", "global: [nbproc 2]", "haproxy.global[0]", "writes the line"),
-        ("defaults: []", "defaults: [redispatch]", "haproxy.defaults[0]", "writes the line"),
-        (
-            "global: []",
-            "global: []\n  extra_sections: {listen x: [option forceclose]}",
-            "haproxy.extra_sections.\"listen x\"[0]",
-            "writes the line",
-        ),
-        (
-            "global: []",
-            "global: []\n  extra_sections: {'frontend x 10.0.0.1:80': []}",
-            "haproxy.extra_sections.\"frontend x 10.0.0.1:80\"",
-            "refuses since 1.7",
-        ),
-        ("mode tcp", "mode tcp, http-check connect", "services.web.haproxy.listen[1]", "drops the line"),
-        ("mode tcp", "mode tcp, brand-new x", "services.web.haproxy.listen[1]", "drops the line"),
-        ("mode tcp", "mode tcp, option tcplog", "services.web.haproxy.listen[1]", "to frontend and backend"),
-    ] {
+    for (old, new, path, said) in DIFFERENCES {
         let found = with(old, new);
         let matching =
-            |(paths, synapse): &&(Vec<String>, String)| paths[..] == [path] && synapse.contains(said);
+            |(paths, synapse): &&(Vec<String>, String)| paths[..] == [*path] && synapse.contains(said);
         assert_eq!(found.iter().filter(matching).count(), 1, "{new}: {found:?}");
         let own = found.len() == 1 || new.contains("multi");
         assert!(own, "{new}: {found:?}");
@@ -222,7 +225,8 @@ fn each_difference_is_told_of_what_has_it_and_nothing_else() {
 
 #[test]
 fn what_many_have_is_one_difference_with_some_of_the_places() {
-    let services: String = (0..50).map(|n| format!("  s{n}:\n    discovery: {{method: dns}}\n")).collect();
+    let services: Vec<_> = (0..50).map(|n| format!("  s{n}:\n    discovery: {{method: dns}}\n")).collect();
+    let services = services.concat();
     let explained = of(&format!("services:\n{services}haproxy: {{do_socket: false}}\n"), None);
     let said = explained.to_string();
     assert!(

@@ -179,10 +179,10 @@ fn functions(directory: &Path, names: &mut BTreeSet<String>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && name != "target" && !name.starts_with('.') {
             functions(&path, names);
-        } else if name.ends_with(".rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let named = text.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('('));
-            names.extend(named.map(|(name, _)| name.to_owned()));
+            let found = text.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('('));
+            names.extend(found.map(|(name, _)| name.to_owned()));
         }
     }
 }
