@@ -163,6 +163,11 @@ impl Handle {
         self.configuration.send_modify(|status| status.failure = None);
     }
 
+    /// Waits until the agent has ended. Cancel safe.
+    pub async fn stopped(&self) {
+        self.requests.closed().await;
+    }
+
     pub(crate) fn status(&self) -> watch::Receiver<ConfigurationStatus> {
         self.configuration.subscribe()
     }

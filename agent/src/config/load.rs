@@ -37,7 +37,7 @@ pub struct Config {
     warnings: Report,
 }
 
-/// The `agent` section: how long things may take.
+/// The `agent` section: how long things may take, and what is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Times {
     /// How long to wait for the first answers before anything is written.
@@ -47,6 +47,8 @@ pub(crate) struct Times {
     /// How long news may be held back by further news.
     pub(crate) settle_max: Duration,
     pub(crate) backoff: Backoff,
+    /// Whether changes of the configuration's files are looked for.
+    pub(crate) watch_config: bool,
 }
 
 impl Default for Times {
@@ -56,6 +58,7 @@ impl Default for Times {
             settle: Duration::from_millis(5),
             settle_max: Duration::from_millis(100),
             backoff: Backoff::default(),
+            watch_config: true,
         }
     }
 }
@@ -122,6 +125,11 @@ impl Config {
             }
         }
         self
+    }
+
+    /// Whether it is to be taken over when its files change (`watch_config`; true unless set): see [`Follower`](crate::Follower).
+    pub fn watches_files(&self) -> bool {
+        self.times.watch_config
     }
 
     /// The names of the services, in the order of the file.
@@ -255,7 +263,8 @@ fn times(section: &Section, problems: &mut Vec<Problem>) -> Option<Times> {
     if problems.len() > before {
         return None;
     }
-    Some(Times { startup_wait, settle, settle_max, backoff: backoff.ok()? })
+    let watch_config = raw.watch_config.unwrap_or(or.watch_config);
+    Some(Times { startup_wait, settle, settle_max, backoff: backoff.ok()?, watch_config })
 }
 
 /// Seconds as they are written in a configuration; `None` for less than nothing and for more than a year.

@@ -141,6 +141,7 @@ pub(crate) struct Agent {
     pub(crate) settle_max: Option<f64>,
     pub(crate) backoff_min: Option<f64>,
     pub(crate) backoff_max: Option<f64>,
+    pub(crate) watch_config: Option<bool>,
 }
 
 fn yes() -> bool {

@@ -98,16 +98,25 @@ impl Site {
 
     /// As [`config`](Self::config); the calls of the sources that it makes are added to `calls`.
     pub(crate) fn config_counting(&self, calls: &Arc<std::sync::Mutex<Vec<Calls>>>) -> Config {
+        self.config_with(&self.registry(calls))
+    }
+
+    /// The text of the configuration.
+    pub(crate) fn text(&self) -> String {
+        self.config.to_string()
+    }
+
+    /// The method that plays the scripts; the calls of the sources that it makes are added to `calls`.
+    pub(crate) fn registry(&self, calls: &Arc<std::sync::Mutex<Vec<Calls>>>) -> Registry {
         let (scripts, calls) = (self.scripts.clone(), Arc::clone(calls));
-        let registry = Registry::empty().with("scripted", move |_section| {
+        Registry::empty().with("scripted", move |_section| {
             let (scripts, calls) = (scripts.clone(), Arc::clone(&calls));
             Ok(Source::new(move |context| {
                 let watcher = scripts[context.service()]();
                 calls.lock().expect("no holder panics").push(watcher.calls());
                 watcher
             }))
-        });
-        self.config_with(&registry)
+        })
     }
 
     /// The configuration with other methods.
