@@ -32,9 +32,9 @@ const EVERY: Duration = Duration::from_secs(1);
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let loader = Loader::new("/etc/synapse.yaml", Registry::builtin());
-/// let loaded = loader.load();
-/// let agent = Agent::new(loaded.config.clone()?);
-/// let follower = Follower::new(agent.handle(), loader, loaded);
+/// let first = loader.load();
+/// let agent = Agent::new(first.config.clone()?);
+/// let follower = Follower::new(agent.handle(), loader, first);
 /// // `reload.notify_one()` has the files read at once: at SIGHUP, say.
 /// let reload = Arc::new(Notify::new());
 /// tokio::join!(agent.run(std::future::pending()), follower.run(&reload));
@@ -58,9 +58,9 @@ pub struct Follower {
 type Taking = Pin<Box<dyn Future<Output = Result<(), ReconfigureError>> + Send>>;
 
 impl Follower {
-    /// Follows the files of `loader` for the agent of `handle`, which was made from what was `loaded`. Does nothing yet.
-    pub fn new(handle: Handle, loader: Loader, loaded: Loaded) -> Self {
-        let Loaded { config, fingerprint, .. } = loaded;
+    /// Follows the files of `loader` for the agent of `handle`, which was made from `first`. Does nothing yet.
+    pub fn new(handle: Handle, loader: Loader, first: Loaded) -> Self {
+        let Loaded { config, fingerprint, .. } = first;
         let watches = config.as_ref().is_ok_and(Config::watches_files);
         let (seen, used) = (fingerprint.clone(), fingerprint);
         Self { handle, loader: Arc::new(loader), seen, used, watches, changed: None, taking: None }

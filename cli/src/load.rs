@@ -5,26 +5,39 @@ use std::{
     path::Path,
 };
 
-use agent::{Config, LoadError, Loader, Registry, config::Explanation};
+use agent::{Config, LoadError, Loaded, Loader, Registry, config::Explanation};
 use tracing::warn;
 
 use crate::failure::Failure;
 
+/// A configuration, and the files that it can be read from again; those of standard input can't.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) config: Config,
+    pub(crate) files: Option<(Loader, Loaded)>,
+}
+
 /// The configuration, or everything that is wrong with it. Warnings are logged.
 pub(crate) fn config(path: Option<&Path>) -> Result<Config, Failure> {
+    source(path).map(|source| source.config)
+}
+
+/// The configuration and where it is from, or everything that is wrong with it. Warnings are logged.
+pub(crate) fn source(path: Option<&Path>) -> Result<Source, Failure> {
     let path = named(path)?;
     let loader = loader(path);
-    let outcome = if path == Path::new(STDIN) {
+    let (outcome, files) = if path == Path::new(STDIN) {
         let (name, text) = read(path)?;
-        loader.parse(&text, &name).map_err(LoadError::Wrong)
+        (loader.parse(&text, &name).map_err(LoadError::Wrong), None)
     } else {
-        loader.load().config
+        let first = loader.load();
+        (first.config.clone(), Some((loader, first)))
     };
     let config = outcome.map_err(|error| refused(&error))?;
     for warning in config.warnings().lines() {
         warn!("{warning}");
     }
-    Ok(config)
+    Ok(Source { config, files })
 }
 
 /// What differs from Synapse for the configuration, if there is enough of it to tell, and what is wrong with it.

@@ -56,7 +56,8 @@ async fn carry_out(args: Args) -> Result<ExitCode, Failure> {
     let config = || load::config(args.config.as_deref());
     match args.command.unwrap_or(Command::Run(Run::default())) {
         Command::Plan { json } => return plan::plan(config()?, json).await,
-        Command::Run(Run { once }) => run::run(config()?, once).await,
+        Command::Run(Run { once: true }) => run::once(config()?).await,
+        Command::Run(Run { once: false }) => run::run(load::source(args.config.as_deref())?).await,
         Command::Check { explain, file } => {
             let path = file.as_deref().or(args.config.as_deref());
             if explain { check::explained(path) } else { check::check(&load::config(path)?) }

@@ -1,39 +1,69 @@
 //! `run`
 
-use agent::{Agent, Config};
+use std::future::pending;
+
+use agent::{Agent, Config, Follower};
 use anyhow::Context as _;
+use tokio::sync::{Notify, oneshot};
+use tracing::warn;
 
-use crate::{failure::Failure, progress, signals, systemd::Systemd};
+use crate::{failure::Failure, load::Source, progress, signals, systemd::Systemd};
 
-/// Runs until a signal, or once. A second signal does not wait for an apply that has begun.
-pub(crate) async fn run(config: Config, once: bool) -> Result<(), Failure> {
+/// Runs until a signal, and takes over what its files say when they change, or at SIGHUP. A second signal to stop does not wait for an
+/// apply that has begun.
+pub(crate) async fn run(Source { config, files }: Source) -> Result<(), Failure> {
     let agent = Agent::new(config);
     let status = agent.status();
     let systemd = Systemd::from_environment();
-    let (told, stop) = tokio::sync::oneshot::channel();
-    let work = async {
-        if once {
-            return progress::shown(&status, Box::pin(agent.once())).await;
+    let reload = Notify::new();
+    let follower = files.map(|(loader, loaded)| Follower::new(agent.handle(), loader, loaded));
+    let follows = follower.is_some();
+    let following = async {
+        if let Some(follower) = follower {
+            follower.run(&reload).await;
         }
-        Box::pin(agent.run(async { _ = stop.await })).await;
-        Ok(())
+        // It ends with the agent.
+        pending::<()>().await;
     };
-    let signalled = async {
-        signals::stop().await.context("listening for signals")?;
-        if once {
-            anyhow::bail!("stopped by a signal");
+    let hung_up = || {
+        if follows {
+            reload.notify_one();
+        } else {
+            warn!("SIGHUP is ignored: standard input can't be read again");
         }
+    };
+    let (told, stop) = oneshot::channel();
+    let signalled = async {
+        signals::stop(&hung_up).await.context("listening for signals")?;
         // First: the work may be done before another word is out.
         systemd.stopping().await;
         if told.send(()).is_err() {
             anyhow::bail!("stopped by a signal");
         }
-        signals::stop().await.context("listening for signals")?;
+        signals::stop(|| ()).await.context("listening for signals")?;
         anyhow::bail!("stopped by a second signal while a change was being applied")
     };
     tokio::select! {
-        done = work => done.map_err(|error| Failure::Failed(anyhow::Error::new(error))),
+        () = Box::pin(agent.run(async { _ = stop.await })) => Ok(()),
         stopped = signalled => stopped.map_err(Failure::Failed),
-        never = systemd.follow(status.clone()), if !once => match never {},
+        () = following => Ok(()),
+        never = systemd.follow(status) => match never {},
+    }
+}
+
+/// Runs once, or until a signal.
+pub(crate) async fn once(config: Config) -> Result<(), Failure> {
+    let agent = Agent::new(config);
+    let status = agent.status();
+    let hung_up = || warn!("SIGHUP is ignored: the configuration is used once");
+    let signalled = async {
+        signals::stop(hung_up).await.context("listening for signals")?;
+        anyhow::bail!("stopped by a signal")
+    };
+    tokio::select! {
+        done = progress::shown(&status, Box::pin(agent.once())) => {
+            done.map_err(|error| Failure::Failed(anyhow::Error::new(error)))
+        }
+        stopped = signalled => stopped.map_err(Failure::Failed),
     }
 }

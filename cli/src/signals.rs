@@ -1,21 +1,21 @@
 //! Signals as a future.
 
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::info;
 
 /// Becomes ready at SIGTERM or SIGINT. The ones after that end the process at once, as if nobody listened.
 ///
-/// SIGHUP is no reason to stop: it is logged and ignored.
-pub(crate) async fn stop() -> std::io::Result<()> {
+/// SIGHUP is no reason to stop: at each, `on_hang_up` is called.
+pub(crate) async fn stop(on_hang_up: impl Fn()) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut hangs_up = signal(SignalKind::hangup())?;
     loop {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
-            _ = hang_up.recv() => {
-                warn!("SIGHUP is ignored: restart to read the configuration again");
+            _ = hangs_up.recv() => {
+                on_hang_up();
                 continue;
             }
         };

@@ -33,10 +33,10 @@ impl Following {
         let file = site.path().with_file_name("synapse.json");
         std::fs::write(&file, first.text()).unwrap();
         let loader = Loader::new(&file, site.registry(&Arc::default()));
-        let loaded = loader.load();
-        let agent = Agent::new(loaded.config.clone().unwrap());
+        let first = loader.load();
+        let agent = Agent::new(first.config.clone().unwrap());
         let (status, reload) = (agent.status(), Arc::new(Notify::new()));
-        let follower = Follower::new(agent.handle(), loader, loaded);
+        let follower = Follower::new(agent.handle(), loader, first);
         let (stop, stopped) = oneshot::channel::<()>();
         let told = Arc::clone(&reload);
         let tasks = [
