@@ -1,7 +1,9 @@
 //! The program under test, without a process of its own.
 
-use agent::{Agent, Config, ServiceStatus, Status};
-use tokio::sync::oneshot;
+use std::path::Path;
+
+use agent::{Agent, Config, Follower, Loader, Registry, ServiceStatus, Status};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 /// An agent that runs as a task of the current runtime. Dropping it has it stop, as a signal would.
@@ -23,6 +25,29 @@ impl AgentTask {
             // A sender that was dropped says the same as one that was used.
             let _ = stopped.await;
         }));
+        Self { status, stop, task }
+    }
+
+    /// Starts an agent that follows its configuration in the file at `path`, as the program does.
+    pub fn follow(path: &Path) -> Self {
+        crate::show_logs();
+        let loader = Loader::new(path, Registry::builtin());
+        let first = loader.load();
+        let config = first.config.clone();
+        let agent =
+            Agent::new(config.unwrap_or_else(|error| panic!("the test's own configuration: {error}")));
+        let status = agent.status();
+        let follower = Follower::new(agent.handle(), loader, first);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let running = agent.run(async {
+                // A sender that was dropped says the same as one that was used.
+                let _ = stopped.await;
+            });
+            // The follower ends with the agent; nobody tells it to read what has not changed.
+            let reload = Notify::new();
+            tokio::join!(running, follower.run(&reload));
+        });
         Self { status, stop, task }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,13 @@ impl Site {
         address
     }
 
+    /// Takes a service out.
+    pub fn remove_service(&mut self, name: &str) {
+        let services = self.config["services"].as_object_mut().expect("it is a map");
+        assert!(services.remove(name).is_some(), "no service {name}");
+        self.fronts.remove(name);
+    }
+
     /// Sets a key of the configuration's section at `section`, a JSON pointer such as `/haproxy`. For agents started
     /// from now on.
     pub fn set(&mut self, section: &str, key: &str, value: impl Into<Value>) {
@@ -81,6 +89,16 @@ impl Site {
         let text = self.config.to_string();
         let config = Config::parse(&text, Some("site.json"), &Registry::builtin());
         AgentTask::start(config.unwrap_or_else(|report| panic!("the test's own configuration: {report}")))
+    }
+
+    /// Writes the configuration to a file, always the same.
+    pub fn write_config(&self) -> PathBuf {
+        self.haproxy.dir().write("synapse.json", self.config.to_string())
+    }
+
+    /// Starts an agent that follows what [`write_config`](Self::write_config) writes.
+    pub fn follow(&self) -> AgentTask {
+        AgentTask::follow(&self.write_config())
     }
 
     /// HAProxy.
