@@ -48,6 +48,7 @@
 //! ```
 //!
 //! [`Loader`] loads a configuration from files, with values of the environment, and tells whether it has changed since.
+//! [`Agent::handle`] gives a running agent another configuration, and a [`Follower`] does so when files change.
 //! [`Agent::plan`] tells what a run would do now, without doing it.
 //!
 //! # What it promises
