@@ -9,6 +9,7 @@ use haproxy_render::{Document, Name, render};
 use thiserror::Error;
 use tokio::{
     sync::watch,
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
 use tracing::{error, info};
@@ -16,13 +17,16 @@ use tracing::{error, info};
 use self::takeover::Coming;
 use crate::{
     config::{Config, Times},
+    file_output::{Board, Files},
     handle::{self, Handle, Inbox},
+    meter::{Event, Lookout, Meter, Tell},
     model::{Changed, Model},
     news::News,
     output::{Output, OutputStatus, Ready, chain, read_back},
     pulse::{Pulse, patience},
     sources::{Running, Sources},
     state::{self, Keeper, Memory},
+    statsd::{Sending, Statsd},
     status::{AppliedView, SourceView, Status},
 };
 
@@ -40,6 +44,9 @@ pub struct Agent {
     pub(crate) memory: Arc<Memory>,
     inbox: Inbox,
     pulse: Arc<Pulse>,
+    files: Arc<Board>,
+    statsd: Arc<Statsd>,
+    meter: Meter,
 }
 
 /// Why an agent could not do what it was asked to do once.
@@ -63,12 +70,18 @@ pub enum AgentError {
     /// HAProxy runs what its file does not hold; without a cause, the disk did not answer in time.
     #[error("writing what HAProxy runs to its file")]
     Behind(#[source] Option<Arc<haproxy_runtime::WriteError>>),
+    /// The files of `file_output` are not as they should be.
+    #[error("writing the files of services: {0}")]
+    FileOutput(String),
 }
 
 impl Agent {
     /// An agent for a configuration. Connects to nothing, reads and writes nothing.
     pub fn new(config: Config) -> Self {
-        let sources = Sources::new(&config);
+        let statsd = Arc::<Statsd>::default();
+        statsd.configure(config.statsd.as_ref());
+        let meter = Meter::new([Arc::clone(&statsd) as Arc<dyn Tell>]);
+        let sources = Sources::new(&config, &meter);
         Self {
             config,
             sources,
@@ -76,6 +89,9 @@ impl Agent {
             memory: Arc::default(),
             inbox: handle::channel(),
             pulse: Arc::default(),
+            files: Arc::default(),
+            statsd,
+            meter,
         }
     }
 
@@ -88,8 +104,8 @@ impl Agent {
     pub fn status(&self) -> Status {
         let (sources, memory) = (self.sources.views(), Arc::clone(&self.memory));
         let configuration = self.inbox.handle.status();
-        let pulse = Arc::clone(&self.pulse);
-        Status { sources, applied: self.applied.subscribe(), memory, configuration, pulse }
+        let (pulse, files) = (Arc::clone(&self.pulse), Arc::clone(&self.files));
+        Status { sources, applied: self.applied.subscribe(), memory, configuration, pulse, files }
     }
 
     /// Runs until `stop` is ready. An apply that has begun is finished first, and the file brought up to date, within five seconds;
@@ -162,6 +178,7 @@ impl Agent {
                     reconciler.busy();
                     reconciler.output.reconcile().await;
                     reconciler.keeper.beat();
+                    reconciler.files.recheck();
                     reconcile_at = Instant::now() + RECONCILE_EVERY;
                     true
                 }
@@ -178,7 +195,8 @@ impl Agent {
         if let Err(error) = reconciler.output.flush().await {
             error!(error = %chain(&error), "stopping; a HAProxy that is started now begins with what its file had before");
         }
-        reconciler.keeper.finish().await;
+        // What of the files was not written is logged and in the status.
+        let _ = reconciler.finish().await;
         info!("stopping; HAProxy goes on serving");
     }
 
@@ -201,9 +219,10 @@ impl Agent {
         }
         let filed = reconciler.output.flush().await;
         applied = applied.and(filed);
-        reconciler.keeper.finish().await;
+        let written = reconciler.finish().await;
         applied?;
         reconciler.output.see_out().await;
+        written.map_err(AgentError::FileOutput)?;
         if services.is_empty() { Ok(()) } else { Err(AgentError::Unanswered { services, waited }) }
     }
 
@@ -285,24 +304,61 @@ struct Reconciler {
     applied: watch::Sender<AppliedView>,
     keeper: Keeper,
     pulse: Arc<Pulse>,
+    files: Files,
+    meter: Meter,
+    /// Looks at the sources for whoever counts.
+    lookout: JoinSet<()>,
+    sending: Sending,
 }
 
 impl Reconciler {
     async fn start(agent: Agent) -> Self {
-        let Agent { config, sources, applied, memory, inbox, pulse } = agent;
+        let status = agent.status();
+        let Agent { config, sources, applied, memory, inbox, pulse, files, statsd, meter } = agent;
         pulse.busy(patience(&config.haproxy.output));
-        let mut output = Output::new(&config.haproxy.output, config.times);
+        meter.tell(Event::Started);
+        let sending = Sending::start(statsd, config.statsd.as_ref()).await;
+        let mut output = Output::new(&config.haproxy.output, config.times).with_meter(meter.clone());
         output.prepare().await;
         let before = read_back(&config.haproxy.output).await;
         let mut model = Model::new(&config.services, &config.haproxy, before);
         let keeper = Keeper::start(&config, memory, &mut model, sources.views()).await;
+        let files = Files::start(files, &config, meter.clone()).await;
+        let begun = Instant::now();
         let running = sources.start();
+        meter.tell(Event::SourcesStarted { took: begun.elapsed() });
+        let mut lookout = JoinSet::new();
+        lookout.spawn(Lookout::new(status, meter.clone()).run());
         info!(services = running.views().len(), "started; waiting for the first answers");
-        Self { config, inbox, coming: None, running, model, output, applied, keeper, pulse }
+        Self {
+            config,
+            inbox,
+            coming: None,
+            running,
+            model,
+            output,
+            applied,
+            keeper,
+            pulse,
+            files,
+            meter,
+            lookout,
+            sending,
+        }
+    }
+
+    /// Writes what is left to write, each within some seconds. Why the files of services are not as they should be, if they are not.
+    async fn finish(&mut self) -> Result<(), String> {
+        let ((), written) = tokio::join!(self.keeper.finish(), self.files.finish());
+        self.lookout.shutdown().await;
+        self.meter.tell(Event::Stopped);
+        self.sending.finish().await;
+        written
     }
 
     fn look_at_everything(&mut self) {
         self.running.news.take();
+        self.meter.tell(Event::Update);
         let views = self.running.views();
         self.look_at(views.iter().map(|view| view.service.clone()));
     }
@@ -310,15 +366,24 @@ impl Reconciler {
     /// Whether anything is different for HAProxy.
     fn look_at_news(&mut self) -> bool {
         let marked = self.running.news.take();
-        self.look_at(marked)
+        let (different, for_files) = self.look_at(marked);
+        if different || for_files {
+            self.meter.tell(Event::Update);
+        }
+        different
     }
 
-    fn look_at(&mut self, services: impl IntoIterator<Item = Name>) -> bool {
+    /// Whether anything is different for HAProxy, and for the files of services.
+    fn look_at(&mut self, services: impl IntoIterator<Item = Name>) -> (bool, bool) {
         let (mut changed, mut outcomes) = (Vec::<Changed>::new(), Vec::new());
+        let mut for_files = false;
         for service in services {
             let (said, name) = (self.running.said(&service), service.as_str());
             changed.extend(self.model.refresh(name, said.as_ref(), self.output.live()));
             self.keeper.note(name, &self.model);
+            if let Some((served, heard)) = self.model.served(name) {
+                for_files |= self.files.say(name, served, heard);
+            }
             let outcome = self.model.outcome(name);
             outcomes.push((service, outcome));
         }
@@ -329,7 +394,7 @@ impl Reconciler {
         });
         let different = !changed.is_empty();
         self.output.note(changed);
-        different
+        (different, for_files)
     }
 
     /// Shows how the file is doing. Whoever waits, waits for an apply, or for a failure.

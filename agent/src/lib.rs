@@ -60,6 +60,7 @@
 //!   (`haproxy.state_file_path`), or else keeps the servers that HAProxy's file has for it.
 //! - A failed check leaves the live file; a failed reload is tried again until it succeeds.
 //! - Changes of servers alone are told to a HAProxy with a socket at once, and its file follows; [`OutputStatus::behind`] shows when it can't.
+//! - Files of services (`file_output`) and metrics (`statsd`) are written and sent beside all that: what fails of them holds up nothing.
 //! - Dropping the future of [`Agent::run`] stops everything that it started, and HAProxy goes on serving; ended by its `stop`, it waits until
 //!   the file has followed.
 //!
@@ -78,10 +79,12 @@ mod agent;
 pub mod config;
 mod connection;
 mod desired;
+mod file_output;
 mod fold;
 mod follower;
 mod generator;
 mod handle;
+mod meter;
 mod method;
 mod model;
 mod multi;
@@ -92,12 +95,14 @@ mod pulse;
 mod registry;
 mod sources;
 mod state;
+mod statsd;
 mod status;
 mod template;
 
 pub use agent::{Agent, AgentError};
 pub use config::{Config, Fingerprint, LoadError, Loaded, Loader};
 pub use discovery_core as discovery;
+pub use file_output::FileOutputStatus;
 pub use follower::Follower;
 pub use handle::{ConfigurationFailure, Handle, ReconfigureError, Reconfigured};
 pub use haproxy_runtime::Failure;

@@ -11,6 +11,8 @@ use serde::Deserialize;
 #[cfg(feature = "docker")]
 pub(crate) use docker::docker;
 
+#[cfg(feature = "zk")]
+use crate::meter::{Event, ZooKeeper};
 #[cfg(any(feature = "dns", feature = "zk"))]
 use crate::registry::Context;
 use crate::{
@@ -96,7 +98,16 @@ fn children(section: &Section, ignored: Option<discovery_zk::Ignored>, parts: Ch
 #[cfg(feature = "zk")]
 fn member((ensemble, node): &Children, context: &mut Context<'_>) -> discovery_zk::Member {
     let backoff = context.backoff();
-    let ensemble = context.shared(ensemble.clone(), |config| discovery_zk::Ensemble::new(config, backoff));
+    let (service, meter) = (context.service().to_owned(), context.meter.clone());
+    let cluster = crate::statsd::cluster(ensemble.servers());
+    let (mut alone, counts, of) = (false, meter.clone(), cluster.clone());
+    let ensemble = context.shared(ensemble.clone(), |config| {
+        alone = true;
+        discovery_zk::Ensemble::witnessed(config, backoff, move |deed| {
+            counts.tell(Event::ZooKeeper { cluster: &of, deed: ZooKeeper::Driver(deed) });
+        })
+    });
+    meter.tell(Event::ZooKeeper { cluster: &cluster, deed: ZooKeeper::Joined { service: &service, alone } });
     ensemble.member(node.clone())
 }
 

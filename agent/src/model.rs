@@ -41,6 +41,8 @@ struct State {
     known: Option<Snapshot>,
     /// The source has not answered yet.
     unheard: bool,
+    /// What came of that at the last look.
+    served: Option<Served>,
     ids: KnownIds,
     /// Where it stands in the document; `None` while HAProxy does not serve it.
     position: Option<usize>,
@@ -128,6 +130,12 @@ impl Model {
         Some(changed)
     }
 
+    /// Who is to be served at all of a service, and whether its source has answered since the start.
+    pub(crate) fn served(&self, service: &str) -> Option<(&Served, bool)> {
+        let state = self.services.get(service)?;
+        Some((state.served.as_ref()?, !state.unheard))
+    }
+
     /// What HAProxy is to run.
     pub(crate) fn document(&self) -> &Document {
         &self.document
@@ -165,6 +173,7 @@ impl State {
             before,
             known: None,
             unheard: true,
+            served: None,
             position: None,
             rejected: Rejected::default(),
             leaderless: false,
@@ -213,7 +222,6 @@ impl State {
         let recalled = if self.unheard { self.known.clone() } else { None };
         let said = said.or(recalled.as_ref());
         self.generator.follow(said.and_then(Snapshot::settings), &self.config, haproxy);
-        let shape: &Shape = self.generator.shape().or(self.config.shape.as_ref())?;
         let Folded { served, last_good, believed, no_leader } =
             fold(&self.config.rules, said, self.last_good.as_ref());
         self.last_good = last_good;
@@ -225,6 +233,8 @@ impl State {
             warn!(service, error = %reason, "nobody is elected leader, so nobody is served");
         }
         self.leaderless = no_leader.is_some() && said.is_some();
+        self.served = Some(served.clone());
+        let shape: &Shape = self.generator.shape().or(self.config.shape.as_ref())?;
         let held: Option<KnownIds> = live.map(|live| {
             let held = live.holders(&shape.backend_name);
             held.map(|(name, id)| (name.clone(), id)).collect()

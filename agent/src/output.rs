@@ -19,7 +19,11 @@ use self::{
     summary::{NAMED, Summary},
     word::Word,
 };
-use crate::{AgentError, config, model::Changed};
+use crate::{
+    AgentError, config,
+    meter::{Event, Meter},
+    model::Changed,
+};
 
 /// How long the end of the program waits for the file to hold what HAProxy runs.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
@@ -41,6 +45,9 @@ pub(crate) struct Output {
     /// Before that, no commands.
     pause: Option<Instant>,
     word: Word,
+    meter: Meter,
+    /// What of the counters was told.
+    counted: Counters,
 }
 
 /// When news may be applied.
@@ -137,7 +144,15 @@ impl Output {
             settle: times.settle,
             pause: None,
             word,
+            meter: Meter::default(),
+            counted: Counters::default(),
         }
+    }
+
+    /// The same, with somebody who counts what is done.
+    pub(crate) fn with_meter(mut self, meter: Meter) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// Makes ready to write: early, so that whoever watches the directory has seen it before the first write.
@@ -306,6 +321,8 @@ impl Output {
         let began = Instant::now();
         let result = self.carry_out(document).await;
         let ended = Instant::now();
+        self.count(result.is_ok());
+        self.meter.tell(Event::Turn { took: ended - began });
         self.pause = Some(ended + (ended - began).min(self.settle));
         self.show(status);
         match result {
@@ -351,11 +368,41 @@ impl Output {
         Ok(())
     }
 
+    /// Tells what an apply has done that others count.
+    fn count(&mut self, went_well: bool) {
+        let counters = match &self.way {
+            Way::Reloads { applier, .. } => applier.counters(),
+            Way::Commands(live) => live.counters().applier,
+        };
+        let before = std::mem::replace(&mut self.counted, counters);
+        let new = |of: fn(&Counters) -> u64| of(&counters).saturating_sub(of(&before));
+        let (refused, failed) =
+            (new(|counters| counters.check_failures), new(|counters| counters.reload_failures));
+        if refused > 0 {
+            self.meter.tell(Event::Checked { well: false, times: refused });
+        }
+        if failed > 0 {
+            self.meter.tell(Event::ReloadFailed { times: failed });
+        }
+        if !went_well {
+            self.meter.tell(Event::UpdateFailed { output: "haproxy" });
+        }
+    }
+
     async fn carry_out(&mut self, document: &Document) -> Result<Done, AgentError> {
+        let meter = &self.meter;
+        let checked = |took: Option<Duration>| {
+            if took.is_some() {
+                meter.tell(Event::Checked { well: true, times: 1 });
+            }
+        };
         Ok(match &mut self.way {
             Way::Reloads { applier, renderer } => match applier.apply(renderer.pieces(document)).await? {
                 Applied::Deferred { until } => Done::Until(until, None),
-                Applied::Changed(change) => Done::This(change.to_string()),
+                Applied::Changed(change) => {
+                    checked(change.checked);
+                    Done::This(change.to_string())
+                }
                 _ => Done::Nothing,
             },
             Way::Commands(live) => match live.apply(document).await? {
@@ -364,7 +411,10 @@ impl Output {
                     debug!(causes = causes.join("; "), "a reload has to wait");
                     Done::Until(until, done.map(|deed| deed.to_string()))
                 }
-                Progress::Changed(deed) => Done::This(deed.to_string()),
+                Progress::Changed(deed) => {
+                    checked(deed.reloaded.as_ref().and_then(|reloaded| reloaded.change.checked));
+                    Done::This(deed.to_string())
+                }
                 _ => Done::Nothing,
             },
         })

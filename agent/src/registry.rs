@@ -12,6 +12,7 @@ use discovery_core::{
 use crate::{
     config::{Problem, Section, read_discovery},
     connection::{Connections, Hold},
+    meter::Meter,
 };
 
 /// A checked `discovery` section: makes the watcher of a service.
@@ -111,6 +112,8 @@ pub struct Context<'a> {
     pub(crate) connections: &'a mut Connections,
     /// What keeps the connections that the watcher uses.
     pub(crate) holds: Vec<Hold>,
+    #[cfg_attr(not(feature = "zk"), expect(dead_code, reason = "only connections to ZooKeeper are counted"))]
+    pub(crate) meter: &'a Meter,
     /// How the parts of the watcher can be looked at, if it has any.
     pub(crate) children: Option<View>,
 }

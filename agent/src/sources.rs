@@ -20,6 +20,7 @@ pub(crate) use self::staged::Staged;
 use crate::{
     config::{Config, Digest, Service},
     connection::{Connections, Hold},
+    meter::{Meter, Standing},
     news::News,
     registry::Context,
     status::{SourceView, Views},
@@ -31,6 +32,7 @@ pub(crate) struct Sources {
     connections: Connections,
     backoff: Backoff,
     shown: watch::Sender<Views>,
+    meter: Meter,
 }
 
 /// One of them.
@@ -83,6 +85,7 @@ pub(crate) struct Running {
     backoff: Backoff,
     shown: watch::Sender<Views>,
     pub(crate) news: Arc<News>,
+    meter: Meter,
 }
 
 impl fmt::Debug for Running {
@@ -93,12 +96,12 @@ impl fmt::Debug for Running {
 
 impl Sources {
     /// Makes the watchers. Nothing is connected or read.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, meter: &Meter) -> Self {
         let (mut connections, backoff) = (Connections::default(), config.times.backoff);
         let made: Vec<_> =
-            config.services.iter().map(|service| make(service, backoff, &mut connections)).collect();
+            config.services.iter().map(|service| make(service, backoff, &mut connections, meter)).collect();
         let views: Views = made.iter().map(|made| Arc::clone(&made.member.view)).collect();
-        Self { made, connections, backoff, shown: watch::Sender::new(views) }
+        Self { made, connections, backoff, shown: watch::Sender::new(views), meter: meter.clone() }
     }
 
     /// How the sources can be looked at, now and as long as they are at work.
@@ -108,10 +111,10 @@ impl Sources {
 
     /// Starts them all.
     pub(crate) fn start(self) -> Running {
-        let Self { made, connections, backoff, shown } = self;
+        let Self { made, connections, backoff, shown, meter } = self;
         let (tasks, news) = (JoinSet::new(), Arc::default());
         let (members, places, connections) = (Vec::new(), HashMap::new(), Mutex::new(connections));
-        let mut running = Running { members, places, tasks, connections, backoff, shown, news };
+        let mut running = Running { members, places, tasks, connections, backoff, shown, news, meter };
         let members = made.into_iter().map(|made| running.begin(made)).collect();
         running.set(members);
         running.drive();
@@ -119,7 +122,7 @@ impl Sources {
     }
 }
 
-fn make(service: &Service, backoff: Backoff, connections: &mut Connections) -> Made {
+fn make(service: &Service, backoff: Backoff, connections: &mut Connections, meter: &Meter) -> Made {
     let (publish, observed) = watch::channel(Observed::default());
     let mut context = Context {
         service: service.name.as_str(),
@@ -127,6 +130,7 @@ fn make(service: &Service, backoff: Backoff, connections: &mut Connections) -> M
         backoff,
         connections,
         holds: Vec::new(),
+        meter,
         children: None,
     };
     let watcher = service.source.watcher(&mut context);
@@ -141,7 +145,7 @@ fn make(service: &Service, backoff: Backoff, connections: &mut Connections) -> M
 impl Running {
     fn begin(&mut self, made: Made) -> Member {
         let Made { member, watcher, publish, holds, mut stopped } = made;
-        let (view, news) = (Arc::clone(&member.view), Arc::clone(&self.news));
+        let (view, news, meter) = (Arc::clone(&member.view), Arc::clone(&self.news), self.meter.clone());
         let (mut observed, backoff) = (view.observed.clone(), member.identity.backoff);
         self.tasks.spawn(async move {
             let stop = async {
@@ -150,7 +154,9 @@ impl Running {
             };
             let supervised = supervise(view.service.as_str(), watcher, backoff, publish, stop);
             let followed = async {
+                let mut standing = Standing::default();
                 while observed.changed().await.is_ok() {
+                    standing.see(view.service.as_str(), &view.method, &observed.borrow_and_update(), &meter);
                     news.mark(&view.service);
                 }
             };

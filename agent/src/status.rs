@@ -9,11 +9,12 @@ use discovery_core::{
 use haproxy_render::Name;
 use tokio::{sync::watch, time::Instant};
 
-pub use crate::{handle::ConfigurationStatus, output::OutputStatus};
 use crate::{
+    file_output::{Board, FileOutputStatus},
     pulse::Pulse,
     state::{Memory, Restored, StateFileStatus},
 };
+pub use crate::{handle::ConfigurationStatus, output::OutputStatus};
 
 /// A cheap view on a running agent. It goes on showing the last state after the agent has stopped.
 #[derive(Debug, Clone)]
@@ -23,6 +24,7 @@ pub struct Status {
     pub(crate) memory: Arc<Memory>,
     pub(crate) configuration: watch::Receiver<ConfigurationStatus>,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) files: Arc<Board>,
 }
 
 /// The sources of all services, in the order of the configuration.
@@ -56,6 +58,8 @@ pub struct ServiceStatus {
     /// What its source is made of, where that is several: each child with its last good answer, its health, and whether it is
     /// in use.
     pub children: Vec<ChildView>,
+    /// How what they say becomes one (`union`, `sequential`, `toggle`); `None` where there is one source.
+    pub resolver: Option<&'static str>,
     /// What its source said last that was good; `None` before the first answer.
     pub snapshot: Option<Snapshot>,
     /// What the state file has of it (`haproxy.state_file_path`), which is served until the source has answered; `None`
@@ -89,6 +93,7 @@ impl Status {
                 service: source.service.to_string(),
                 method: source.method.clone(),
                 children: source.children.as_ref().map(View::children).unwrap_or_default(),
+                resolver: source.children.as_ref().map(View::resolver),
                 age: age.or_else(|| restored.as_ref().map(Restored::age)),
                 restored: restored.map(|restored| restored.snapshot),
                 rejected: unreadable.and(unservable),
@@ -120,6 +125,11 @@ impl Status {
     /// an agent that is not heard of for so long hangs, and does not come back by itself.
     pub fn is_alive(&self) -> bool {
         self.pulse.is_there()
+    }
+
+    /// How the files of `file_output` are doing; `None` before the agent runs, and where there are none.
+    pub fn file_output(&self) -> Option<FileOutputStatus> {
+        self.files.status()
     }
 
     /// Waits for the next apply, or the next failure of one. `false` when the agent has stopped. Cancel safe.

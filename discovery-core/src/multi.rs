@@ -178,7 +178,7 @@ impl Multi {
     /// A look at the children, for whoever is to know how each is doing. It goes on showing the last state when this is gone.
     pub fn view(&self) -> View {
         let children = self.children.iter().map(|child| (Arc::clone(child.name()), child.observed()));
-        View::new(children.collect(), self.in_use.subscribe())
+        View::new(children.collect(), self.in_use.subscribe(), self.resolver.name())
     }
 
     /// Lets everything make progress that can, then says what is new, if anything is.

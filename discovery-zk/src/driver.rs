@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use crate::{
     address::Address,
     config::EnsembleConfig,
+    deed::{Deed, Witness},
     failure::Failure,
     generation::{self, End},
     resolve::Resolve,
@@ -36,6 +37,12 @@ pub(crate) struct Driver<R> {
 }
 
 impl<R: Resolve> Driver<R> {
+    /// The same, with somebody who is told of what is done.
+    pub(crate) fn witnessed(mut self, witness: Witness) -> Self {
+        self.roster.witness = witness;
+        self
+    }
+
     pub(crate) fn new(
         config: EnsembleConfig,
         backoff: Backoff,
@@ -58,6 +65,7 @@ impl<R: Resolve> Driver<R> {
             }
             let (config, connector) = (self.config.clone(), Arc::clone(&self.connector));
             let resolver = &self.resolver;
+            let begun = Instant::now();
             let attempt = Box::pin(attempt(&config, server, &*connector, resolver));
             let attempt = meanwhile(&mut self.roster, &mut self.commands, attempt).await;
             let (lived, failure) = match attempt {
@@ -69,12 +77,14 @@ impl<R: Resolve> Driver<R> {
                 Some(Ok((address, established))) => {
                     let since = Instant::now();
                     info!(source = "zookeeper", server = %server, %address, "session established");
+                    self.roster.witness.tell(Deed::Connected { took: begun.elapsed() });
                     let timeouts = config.timeouts();
                     match generation::run(&mut self.roster, &mut self.commands, established, timeouts).await {
                         End::Unused => continue,
                         End::Lost(failure) => {
                             let error = failure.error().chain();
                             warn!(source = "zookeeper", server = %server, error, "session lost");
+                            self.roster.witness.tell(Deed::Lost);
                             // One in which nothing was heard is no better than none.
                             (self.roster.outage.heard().then(|| since.elapsed()), failure)
                         }

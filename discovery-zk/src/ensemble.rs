@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     config::EnsembleConfig,
+    deed::{Deed, Witness},
     driver::Driver,
     member::Member,
     node::Node,
@@ -49,6 +50,16 @@ impl Ensemble {
         Self::through(config, backoff, connector, Hosts)
     }
 
+    /// As [`new`](Self::new); `see` is told what the driver does, as it does it, on the driver's own thread: it must not block.
+    pub fn witnessed<F: Fn(Deed<'_>) + Send + Sync + 'static>(
+        config: EnsembleConfig,
+        backoff: Backoff,
+        see: F,
+    ) -> (Self, impl Future<Output = ()> + Send + use<F>) {
+        let connector = session::connector(&config);
+        Self::made(config, backoff, connector, Hosts, Witness::new(see))
+    }
+
     /// The same, through clients and a resolver of choice.
     pub(crate) fn through<R: Resolve>(
         config: EnsembleConfig,
@@ -56,11 +67,22 @@ impl Ensemble {
         connector: Arc<dyn Connect>,
         resolver: R,
     ) -> (Self, impl Future<Output = ()> + Send + use<R>) {
+        Self::made(config, backoff, connector, resolver, Witness::default())
+    }
+
+    /// The same, with somebody who is told of what is done, or nobody.
+    pub(crate) fn made<R: Resolve>(
+        config: EnsembleConfig,
+        backoff: Backoff,
+        connector: Arc<dyn Connect>,
+        resolver: R,
+        witness: Witness,
+    ) -> (Self, impl Future<Output = ()> + Send + use<R>) {
         let (driver, commands) = mpsc::unbounded_channel();
         let servers: Vec<_> = config.servers().iter().map(ToString::to_string).collect();
         let shared = Shared { servers: servers.join(", "), next: AtomicU64::new(0) };
         let backoff = config.retry().unwrap_or(backoff);
-        let run = Driver::new(config, backoff, connector, resolver, commands).run();
+        let run = Driver::new(config, backoff, connector, resolver, commands).witnessed(witness).run();
         (Self { driver, shared: Arc::new(shared) }, run)
     }
 

@@ -147,8 +147,10 @@ impl Generation {
                 self.heard = now;
             }
             let (session, node) = (Arc::clone(&self.session), Arc::clone(member.node()));
+            let witness = roster.witness.clone();
             self.answers.push(Box::pin(async move {
                 let answer = put(&*session, &node, id, &question).await;
+                witness.answered(&node, &question, &answer, now.elapsed());
                 (Asker::Member(id, node, question), answer)
             }));
         }

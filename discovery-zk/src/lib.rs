@@ -62,6 +62,7 @@
 mod address;
 mod config;
 mod decode;
+mod deed;
 mod driver;
 mod ensemble;
 mod failure;
@@ -83,6 +84,7 @@ pub use config::{
     Auth, Client, EnsembleConfig, Ignored, InvalidConfig, Sasl, Timeouts, Tls, ZkConfig, ZkPollConfig,
 };
 pub use decode::Decode;
+pub use deed::Deed;
 pub use discovery_core::Secret;
 pub use ensemble::Ensemble;
 pub use member::Member;

@@ -9,7 +9,9 @@ use discovery_core::{
 use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
-use crate::{failure::Failure, known::Known, node::Node, question::Question, tracked::Tracked};
+use crate::{
+    deed::Witness, failure::Failure, known::Known, node::Node, question::Question, tracked::Tracked,
+};
 
 /// Which member. Never used twice in one ensemble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +45,8 @@ pub(crate) struct Roster {
     entered: BTreeMap<MemberId, Instant>,
     /// There is a session to ask in.
     open: bool,
+    /// Who is told of what is done.
+    pub(crate) witness: Witness,
 }
 
 impl Roster {
@@ -53,7 +57,7 @@ impl Roster {
                     let error = error.clone();
                     slot.send_modify(|slot| slot.fail(error));
                 }
-                let mut tracked = Tracked::new(node, slot);
+                let mut tracked = Tracked::new(node, slot).witnessed(self.witness.clone());
                 if self.open {
                     tracked.begin(Instant::now());
                 }

@@ -9,6 +9,7 @@ use discovery_core::shared::Slot;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    deed::Witness,
     known::{Change, Found, Known},
     node::Node,
     question::{Ask, Question},
@@ -106,6 +107,9 @@ pub(crate) struct Tracked {
     /// When the present listing was asked for, and before when not to ask for another.
     started: Option<Instant>,
     rested: Option<Instant>,
+    /// When the listing was asked for that is not told yet.
+    listed: Option<Instant>,
+    witness: Witness,
     ticket: u64,
     questions: Vec<Question>,
 }
@@ -132,9 +136,16 @@ impl Tracked {
             check: None,
             started: None,
             rested: None,
+            listed: None,
+            witness: Witness::default(),
             ticket: 0,
             questions: Vec::new(),
         }
+    }
+
+    /// The same, with somebody who is told of what is done.
+    pub(crate) fn witnessed(self, witness: Witness) -> Self {
+        Self { witness, ..self }
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
@@ -158,7 +169,7 @@ impl Tracked {
         (self.stale, self.stale_due) = (Vec::new(), None);
         (self.whole, self.failed, self.checking) = (false, false, false);
         (self.unlisted, self.refused_due, self.probing) = (false, None, false);
-        (self.check, self.started, self.rested) = (None, None, None);
+        (self.check, self.started, self.rested, self.listed) = (None, None, None, None);
         self.questions.clear();
     }
 
@@ -264,6 +275,7 @@ impl Tracked {
         if due(self.list.wanted) && self.can_list() {
             self.list.wanted = None;
             self.started = Some(now);
+            self.listed.get_or_insert(now);
             self.ask_children();
         }
         if due(self.settings.wanted) && !self.settings.asked {

@@ -65,6 +65,8 @@ impl Reconciler {
         let difference = self.model.reconfigure(&config, &fresh, said, self.output.live());
         let keeper = &mut self.keeper;
         keeper.reconfigure(&self.config, &config, &difference, &mut self.model, running.shown()).await;
+        self.files.configure(&config).await;
+        self.sending.configure(config.statsd.as_ref()).await;
         let told = reconfigured(&self.config, &config, &fresh, &difference);
         self.config = config;
         self.output.note(difference.servers);

@@ -21,6 +21,8 @@ impl Config {
             ("how HAProxy is told", a.output.is_like(&b.output)),
             ("haproxy.state_file", a.keeps_state_like(b)),
             ("agent", self.times == other.times),
+            ("file_output", self.file_output == other.file_output),
+            ("statsd", self.statsd == other.statsd),
         ];
         parts.into_iter().filter(|(_, same)| !same).map(|(part, _)| part).collect()
     }

@@ -20,6 +20,8 @@ use crate::{output::chain, state::StateFile};
 /// What all services share in HAProxy, and how HAProxy is told.
 #[derive(Debug, Clone)]
 pub(crate) struct Haproxy {
+    /// There is such a section. Without it no service is served by HAProxy.
+    pub(crate) present: bool,
     pub(crate) global: Vec<Line>,
     pub(crate) defaults: Vec<Line>,
     pub(crate) extra_sections: Vec<Extra>,
@@ -55,7 +57,9 @@ impl Haproxy {
     /// Reads the section. What is wrong goes to `problems`, what is worth knowing to `warnings`. With problems, what it
     /// returns is good for finding those of the services, and for nothing else.
     pub(super) fn read(section: &Section, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Self {
-        let Some(raw) = section.recover::<raw::Haproxy>(problems) else { return Self::blank() };
+        let Some(raw) = section.recover::<raw::Haproxy>(problems) else {
+            return Self { present: true, ..Self::blank() };
+        };
         let mut found = Findings { problems: &mut *problems, warnings: &mut *warnings };
         let mut list =
             |key, texts: &[String], title| Lines::new(section, key).under(title).parse(texts, &mut found);
@@ -72,6 +76,7 @@ impl Haproxy {
             .map_err(|error| problems.push(section.problem_at("max_server_id", error.to_string())));
         let blank = Self::blank();
         Self {
+            present: true,
             global,
             defaults,
             extra_sections,
@@ -88,6 +93,7 @@ impl Haproxy {
     /// What there is without the section: Synapse's defaults, and no output.
     pub(super) fn blank() -> Self {
         Self {
+            present: false,
             global: Vec::new(),
             defaults: Vec::new(),
             extra_sections: Vec::new(),

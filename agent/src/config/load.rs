@@ -6,6 +6,7 @@ mod tests;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -16,10 +17,12 @@ use super::{
     KeyPath, Node, Problem, Report, Section, Value,
     copies::Copies,
     draft::Draft,
+    file_output,
     haproxy::Haproxy,
     raw,
     service::{Findings, Service},
     split,
+    statsd::{self, Statsd},
 };
 use crate::{
     desired::{Order, order_seed},
@@ -34,6 +37,10 @@ pub struct Config {
     pub(crate) services: Vec<Service>,
     pub(crate) haproxy: Haproxy,
     pub(crate) times: Times,
+    /// Where each service has a file; `None`: none has.
+    pub(crate) file_output: Option<PathBuf>,
+    /// Where metrics are sent; `None`: nowhere.
+    pub(crate) statsd: Option<Statsd>,
     warnings: Report,
 }
 
@@ -63,21 +70,22 @@ impl Default for Times {
     }
 }
 
-/// The keys at the top, but for [`ABSENT`]. Synapse takes any other for the name of a plugin that writes another program's
-/// configuration.
+/// The keys at the top, but for `service_conf_dir`, which is gone when services are joined. Synapse takes any other for the name of a
+/// plugin that writes another program's configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Top {
     #[serde(default, rename = "services")]
     _services: IgnoredAny,
-    #[serde(rename = "haproxy")]
+    #[serde(default, rename = "haproxy")]
     _haproxy: IgnoredAny,
+    #[serde(default, rename = "file_output")]
+    _file_output: IgnoredAny,
+    #[serde(default, rename = "statsd")]
+    _statsd: IgnoredAny,
     #[serde(default, rename = "agent")]
     _agent: IgnoredAny,
 }
-
-/// What else Synapse has at the top.
-const ABSENT: [&str; 3] = ["statsd", "service_conf_dir", "file_output"];
 
 impl Config {
     /// Reads a configuration: JSON, JSON with comments, or YAML, told apart by what it looks like.
@@ -102,9 +110,7 @@ impl Config {
             read(&Section::new(root, KeyPath::root()), registry, &mut problems, &mut warnings)
         });
         match config {
-            Some((services, haproxy, times)) if problems.is_empty() => {
-                Ok(Self { services, haproxy, times, warnings: draft.report(warnings) })
-            }
+            Some(config) if problems.is_empty() => Ok(Self { warnings: draft.report(warnings), ..config }),
             _ => Err(draft.report(problems)),
         }
     }
@@ -152,32 +158,35 @@ fn read(
     registry: &Registry,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
-) -> Option<(Vec<Service>, Haproxy, Times)> {
-    let _ = root.without(&ABSENT).recover::<Top>(problems);
-    top_level(root, problems, warnings);
+) -> Option<Config> {
+    let _ = root.without(&[split::KEY]).recover::<Top>(problems);
+    top_level(root, problems);
     let haproxy = root
         .section("haproxy")
         .map_or_else(Haproxy::blank, |section| Haproxy::read(&section, problems, warnings));
     let times =
         root.section("agent").map_or_else(|| Some(Times::default()), |section| times(&section, problems));
     let services = services(root, registry, &haproxy, problems, warnings);
-    Some((services?, haproxy, times?))
+    let file_output = file_output::read(root, services.as_deref(), &haproxy, problems, warnings);
+    let statsd = statsd::read(root, problems, warnings);
+    Some(Config {
+        services: services?,
+        haproxy,
+        times: times?,
+        file_output,
+        statsd,
+        warnings: Report::new(None, Vec::new()),
+    })
 }
 
-fn top_level(root: &Section, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
-    if root.has("statsd") {
-        warnings.push(root.problem_at("statsd", "has no effect in this version: no metrics are sent"));
-    }
+fn top_level(root: &Section, problems: &mut Vec<Problem>) {
     if root.has(split::KEY) {
         let message = "only a configuration that is loaded from files has it; this text was not";
         problems.push(root.problem_at(split::KEY, message));
     }
-    let mut absent = |key: &str, instead: &str| {
-        if root.has(key) {
-            problems.push(root.problem_at(key, format!("this version does not have it: {instead}")));
-        }
-    };
-    absent("file_output", "only HAProxy's configuration is written");
+    if root.get("haproxy").is_none() && !root.has("file_output") {
+        problems.push(root.problem("no config generators supplied: missing key `haproxy` or `file_output`"));
+    }
 }
 
 fn services(

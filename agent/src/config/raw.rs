@@ -3,7 +3,7 @@
 //! Every key of Synapse 0.18 is known here. Ours, which Synapse does not have, are marked so. Reading is lenient (one text
 //! for a list of lines, digits for a number): see [`from_node`](super::from_node).
 
-use std::{fmt, marker::PhantomData};
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 use discovery_core::Record;
 use serde::{
@@ -25,6 +25,22 @@ pub(crate) struct Service {
     #[serde(rename = "load_test_concurrency")]
     pub(crate) _load_test_concurrency: Option<IgnoredAny>,
     pub(crate) haproxy: ServiceHaproxy,
+    pub(crate) file_output: ServiceFileOutput,
+}
+
+/// The `file_output` section of a service.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServiceFileOutput {
+    pub(crate) disabled: bool,
+}
+
+/// The top-level `file_output` section.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileOutput {
+    #[serde(default)]
+    pub(crate) output_directory: Option<String>,
 }
 
 /// The `haproxy` section of a service.
@@ -130,6 +146,15 @@ pub(crate) struct Haproxy {
     pub(crate) max_server_id: Option<u32>,
     #[serde(default)]
     pub(crate) use_nerve_weights: bool,
+}
+
+/// The top-level `statsd` section.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Statsd {
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<Port>,
+    pub(crate) sample_rate: BTreeMap<String, f64>,
 }
 
 /// The top-level `agent` section, which is ours.

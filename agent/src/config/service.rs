@@ -35,6 +35,8 @@ pub(crate) struct Service {
     pub(crate) rules: Rules,
     /// `None`: HAProxy does not serve it (`disabled`).
     pub(crate) shape: Option<Shape>,
+    /// It has a file, where services have files at all.
+    pub(crate) has_file: bool,
     /// The section that `shape` was made of: what a registry's is measured against.
     pub(super) own: Arc<raw::ServiceHaproxy>,
 }
@@ -99,7 +101,7 @@ impl Service {
             );
             found.problems.push(section.problem(message));
         }
-        let own = Arc::new(raw.haproxy);
+        let (own, has_file) = (Arc::new(raw.haproxy), !raw.file_output.disabled);
         let (discovery, section) = (said_of_source(section), Digest::of([Some(section.node())]));
         (found.problems.len() == before).then_some(Self {
             name,
@@ -109,6 +111,7 @@ impl Service {
             section,
             rules,
             shape,
+            has_file,
             own,
         })
     }

@@ -26,7 +26,7 @@ pub(super) fn read(
     haproxy: &Haproxy,
     found: &mut Findings<'_>,
 ) -> Option<Shape> {
-    if raw.disabled {
+    if raw.disabled || !haproxy.present {
         return None;
     }
     let none = Section::new(

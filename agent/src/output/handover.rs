@@ -16,9 +16,9 @@ impl Output {
         after: &config::Output,
         times: config::Times,
     ) {
-        let fresh = Self::new(after, times);
-        self.settle = fresh.settle;
-        let way = match (&mut self.way, fresh.way) {
+        let Self { way, settle, word, .. } = Self::new(after, times);
+        self.settle = settle;
+        let way = match (&mut self.way, way) {
             (Way::Reloads { applier, .. }, Way::Reloads { applier: other, .. })
                 if before.is_at_place_of(after) =>
             {
@@ -34,6 +34,7 @@ impl Output {
         if let Err(error) = self.flush().await {
             error!(error = %chain(&error), "the file is left as it is; a HAProxy that is started with it begins with what it had before");
         }
+        self.word = word;
         let past = match &self.way {
             Way::Reloads { applier, .. } => applier.past(),
             Way::Commands(live) => live.past(),

@@ -49,7 +49,7 @@ impl Running {
             *self.connections() = Connections::default();
             self.backoff = backoff;
         }
-        let Self { members, connections, .. } = self;
+        let Self { members, connections, meter, .. } = self;
         let connections = connections.get_mut().unwrap_or_else(PoisonError::into_inner);
         let here: HashMap<&Name, Identity> = members
             .iter()
@@ -77,7 +77,7 @@ impl Running {
                 places.push(Some(Place::New(member)));
             } else {
                 places.push(None);
-                made.push(make(service, backoff, connections));
+                made.push(make(service, backoff, connections, meter));
             }
         }
         let mut begun = made.into_iter();

@@ -12,6 +12,7 @@ mod example;
 #[path = "../../../haproxy-runtime/tests/socket/fake.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with other tests, each of which needs some of it")]
 mod fake;
+mod file_output;
 #[path = "../../examples/method.rs"]
 #[allow(dead_code, reason = "its `main` is for cargo")]
 mod method;
@@ -26,4 +27,5 @@ mod several;
 mod site;
 mod startup;
 mod state;
+mod statsd;
 mod status;

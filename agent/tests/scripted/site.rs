@@ -68,6 +68,12 @@ impl Site {
         self
     }
 
+    /// Takes a section away.
+    pub(crate) fn without_section(mut self, key: &str) -> Self {
+        self.config.as_object_mut().expect("it is a map").remove(key);
+        self
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("haproxy.cfg")
     }

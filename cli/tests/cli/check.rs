@@ -17,14 +17,14 @@ async fn a_good_configuration_is_fine() {
 #[tokio::test]
 async fn keys_without_effect_are_warned_of_and_no_mistake() {
     let dir = Dir::new("check");
-    write_site(&dir, &format!("{COUNTED}  state_file_ttl: 60\nstatsd: {{host: localhost}}\n"));
+    write_site(&dir, &format!("{COUNTED}  state_file_ttl: 60\nstatsd: {{sample_rate: {{other: 1}}}}\n"));
     let outcome = run(&dir, ["check", "-c", "synapse.yaml"]).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), FINE));
     assert_eq!(
         outcome.logged(),
         [
             "WARN synapse.yaml:14:19: haproxy.state_file_ttl: has no effect without `state_file_path`",
-            "WARN synapse.yaml:15:9: statsd: has no effect in this version: no metrics are sent",
+            "WARN synapse.yaml:15:31: statsd.sample_rate.other: has no effect: no such metric is sent",
         ]
     );
 }
@@ -82,7 +82,10 @@ async fn standard_input_is_read_and_named() {
     assert_eq!((good.code, good.stdout.as_str()), (Some(0), FINE), "{}", good.stderr);
     let bad = run_with_input(&dir, ["check", "-c", "-"], "{}").await;
     assert_eq!(bad.code, Some(2));
-    assert_eq!(bad.stderr, "<stdin>: 1 problem\n  <stdin>:1:1: missing key `haproxy`\n");
+    assert_eq!(
+        bad.stderr,
+        "<stdin>: 1 problem\n  <stdin>:1:1: no config generators supplied: missing key `haproxy` or `file_output`\n"
+    );
 }
 
 #[tokio::test]

@@ -31,6 +31,15 @@ pub(super) enum Verdict {
     allow(unused_variables, reason = "only what reads a file has a time of its own")
 )]
 impl Resolver {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Union => "union",
+            Self::Sequential => "sequential",
+            #[cfg(feature = "file")]
+            Self::Toggle(_) => "toggle",
+        }
+    }
+
     pub(super) fn resolve(
         &self,
         children: &[Standing<'_>],

@@ -11,6 +11,7 @@ use crate::supervisor::Observed;
 pub struct View {
     children: Arc<[(Arc<str>, watch::Receiver<Observed>)]>,
     in_use: watch::Receiver<Vec<usize>>,
+    resolver: &'static str,
 }
 
 /// One child at the moment it was looked at.
@@ -29,8 +30,14 @@ impl View {
     pub(super) fn new(
         children: Arc<[(Arc<str>, watch::Receiver<Observed>)]>,
         in_use: watch::Receiver<Vec<usize>>,
+        resolver: &'static str,
     ) -> Self {
-        Self { children, in_use }
+        Self { children, in_use, resolver }
+    }
+
+    /// How what the children say becomes one: `union`, `sequential` or `toggle`.
+    pub fn resolver(&self) -> &'static str {
+        self.resolver
     }
 
     /// The children, in their order.

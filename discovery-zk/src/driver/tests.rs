@@ -1,6 +1,7 @@
 //! Everything above the seam, over a ZooKeeper in memory, on a paused clock.
 
 mod change;
+mod deed;
 mod departure;
 mod random;
 mod refusal;

@@ -14,6 +14,7 @@ use tracing::warn;
 use super::{Child, Gathering, Tracked};
 use crate::{
     decode::Decode,
+    deed::Deed,
     failure::{Failure, reason},
     known::{Change, Found},
     question::{Answer, Ask, Question},
@@ -277,6 +278,12 @@ impl Tracked {
             None => return,
         };
         self.gathering = None;
+        if !self.list.asked
+            && let Some(listed) = self.listed.take()
+        {
+            let (path, took) = (self.node.path().as_str(), listed.elapsed());
+            self.witness.tell(Deed::Discovered { path, took });
+        }
         let whole = mem::replace(&mut self.whole, true);
         let found = self.found.clone().flatten();
         self.slot.send_if_modified(|slot| {

@@ -1,0 +1,180 @@
+//! The directory on disk.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use discovery_core::Snapshot;
+use haproxy_runtime::{ConfigFile, WriteError};
+use tokio::task::spawn_blocking;
+use tracing::warn;
+
+use super::{
+    backend, file_name,
+    manifest::{self, Manifest},
+};
+
+/// A directory of files that others may have theirs in.
+///
+/// A file is ours if the manifest names it, and the manifest does so before the file is made. One thing is done at a time: a disk that
+/// hangs takes one thread, however much there is to write.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    ours: Manifest,
+}
+
+/// Why a file is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileError {
+    #[error(
+        "provided output directory {path:?} is not present or creatable; make it, or let the user that this program runs as make it"
+    )]
+    Directory { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("reading {path:?}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("removing {path:?}, whose service has none any more")]
+    Remove { path: PathBuf, source: io::Error },
+    /// The runtime ends, say.
+    #[error("waiting for the disk")]
+    Thread(#[source] tokio::task::JoinError),
+}
+
+impl Directory {
+    /// Makes the directory, if need be, and reads which files in it are ours. A manifest that can't be understood is a warning: nothing
+    /// is ours then.
+    pub(super) async fn open(path: PathBuf) -> Result<Self, FileError> {
+        blocking(move || {
+            if let Err(source) = fs::create_dir_all(&path) {
+                return Err(FileError::Directory { path, source });
+            }
+            let manifest = path.join(manifest::NAME);
+            let ours = match read(&manifest, manifest::MAX_BYTES) {
+                Ok(None) => Manifest::default(),
+                Ok(Some(text)) => Manifest::parse(&text).unwrap_or_else(|error| {
+                    warn!(path = %manifest.display(), error, "not using the list of files that an earlier run wrote: those of services that have gone since stay");
+                    Manifest::default()
+                }),
+                Err(source) => return Err(FileError::Read { path: manifest, source }),
+            };
+            Ok(Self { path, ours })
+        })
+        .await
+    }
+
+    /// The services that have a file here.
+    pub(super) fn services(&self) -> &BTreeSet<String> {
+        &self.ours.0
+    }
+
+    /// Whether there is anything under the name of a service's file.
+    pub(super) async fn has(&self, service: &str) -> Result<bool, FileError> {
+        let path = self.file(service);
+        blocking(move || match fs::symlink_metadata(&path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(FileError::Read { path, source }),
+        })
+        .await
+    }
+
+    /// Makes the files of these services ours, whether they are there or not.
+    pub(super) async fn claim(&mut self, services: impl Iterator<Item = String>) -> Result<(), FileError> {
+        let mut all = self.ours.clone();
+        all.0.extend(services);
+        self.declare(all).await
+    }
+
+    /// Has a file say who serves a service, if it does not. Whether it was written.
+    pub(super) async fn put(&self, service: &str, snapshot: Snapshot) -> Result<bool, FileError> {
+        let path = self.file(service);
+        let looked = path.clone();
+        let (text, same) = blocking(move || {
+            let text = backend::text(&snapshot);
+            let same = says(&looked, &text).map_err(|source| FileError::Read { path: looked, source })?;
+            Ok((text, same))
+        })
+        .await?;
+        if !same {
+            self.write(path, text).await?;
+        }
+        Ok(!same)
+    }
+
+    /// Removes the files of these services as far as they are ours. How many there were; a failure leaves the rest for another time.
+    pub(super) async fn remove(&mut self, services: BTreeSet<String>) -> (usize, Result<(), FileError>) {
+        let (mut removed, mut gone) = (0, self.ours.clone());
+        let mut result = Ok(());
+        for service in services.into_iter().filter(|service| self.ours.0.contains(service)) {
+            let path = self.file(&service);
+            let unlinked =
+                blocking(move || unlink(&path).map_err(|source| FileError::Remove { path, source }));
+            match unlinked.await {
+                Ok(was_there) => {
+                    removed += usize::from(was_there);
+                    gone.0.remove(&service);
+                }
+                Err(error) => result = Err(error),
+            }
+        }
+        (removed, self.declare(gone).await.and(result))
+    }
+
+    async fn declare(&mut self, ours: Manifest) -> Result<(), FileError> {
+        if ours != self.ours {
+            self.write(self.path.join(manifest::NAME), ours.text()).await?;
+            self.ours = ours;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, path: PathBuf, text: Vec<u8>) -> Result<(), FileError> {
+        ConfigFile::published(path)?.stage(text.into()).await?.commit().await?;
+        Ok(())
+    }
+
+    fn file(&self, service: &str) -> PathBuf {
+        self.path.join(file_name(service))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
+) -> Result<T, FileError> {
+    spawn_blocking(work).await.map_err(FileError::Thread)?
+}
+
+/// A regular file's text; `None` if there is nothing, or something else, or more than `longest`.
+fn read(path: &Path, longest: u64) -> io::Result<Option<Vec<u8>>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() && found.len() <= longest => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(longest).read_to_end(&mut text)?;
+    Ok(Some(text))
+}
+
+/// Whether a file says the same as `text`.
+fn says(path: &Path, text: &[u8]) -> io::Result<bool> {
+    // The same with indentation is longer, but not without end.
+    let longest = 4096 + 16 * text.len() as u64;
+    Ok(read(path, longest)?.is_some_and(|found| backend::same(&found, text)))
+}
+
+/// Removes a regular file; whether there was one. What else has its name was made by somebody else.
+fn unlink(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => fs::remove_file(path).map(|()| true),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
