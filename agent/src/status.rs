@@ -132,6 +132,16 @@ impl Status {
         self.files.status()
     }
 
+    /// Waits until, at `asked` or later, a configuration was taken over, or found to be of no use: what
+    /// [`configuration`](Self::configuration) then says is the answer to whoever asked for it then. `false` when the agent has stopped.
+    /// Cancel safe.
+    pub async fn reconfigured(&mut self, asked: Instant) -> bool {
+        let answers = |status: &ConfigurationStatus| {
+            status.since >= asked || status.failure.as_ref().is_some_and(|failure| failure.at >= asked)
+        };
+        self.configuration.wait_for(answers).await.is_ok()
+    }
+
     /// Waits for the next apply, or the next failure of one. `false` when the agent has stopped. Cancel safe.
     pub async fn changed(&mut self) -> bool {
         self.applied.changed().await.is_ok()

@@ -4,7 +4,10 @@ use std::future::pending;
 
 use agent::{Agent, Config, Follower};
 use anyhow::Context as _;
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    time::Instant,
+};
 use tracing::warn;
 
 use crate::{failure::Failure, load::Source, progress, signals, systemd::Systemd};
@@ -25,11 +28,21 @@ pub(crate) async fn run(Source { config, files }: Source) -> Result<(), Failure>
         // It ends with the agent.
         pending::<()>().await;
     };
+    let (asks, mut asked_at) = watch::channel(Instant::now());
     let hung_up = || {
         if follows {
+            asks.send_replace(Instant::now());
             reload.notify_one();
         } else {
             warn!("SIGHUP is ignored: standard input can't be read again");
+        }
+    };
+    let mut configured = status.clone();
+    let announced = async {
+        // The sender is here.
+        while asked_at.changed().await.is_ok() {
+            let asked = *asked_at.borrow_and_update();
+            systemd.while_reloading(configured.reconfigured(asked)).await;
         }
     };
     let (told, stop) = oneshot::channel();
@@ -47,6 +60,7 @@ pub(crate) async fn run(Source { config, files }: Source) -> Result<(), Failure>
         () = Box::pin(agent.run(async { _ = stop.await })) => Ok(()),
         stopped = signalled => stopped.map_err(Failure::Failed),
         () = following => Ok(()),
+        () = announced => Ok(()),
         never = systemd.follow(status) => match never {},
     }
 }

@@ -92,7 +92,6 @@ impl Systemd {
     }
 
     /// Tells that the configuration is read again while `work` does so, and that it is done, whatever came of it.
-    #[expect(dead_code, reason = "for whoever reads the configuration again while the program runs")]
     pub(crate) async fn while_reloading<T>(&self, work: impl Future<Output = T>) -> T {
         // Before the first apply is done, being ready again would be too much said.
         if self.advance(Stage::Ready, Stage::Reloading) {

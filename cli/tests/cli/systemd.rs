@@ -89,6 +89,26 @@ async fn a_first_apply_that_fails_is_told_and_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
+async fn a_hang_up_is_a_reload_with_a_beginning_and_an_end_whatever_comes_of_it() {
+    let (dir, manager) = site(COUNTED);
+    let synapse = start(&dir, "600000");
+    manager.wait_told("READY=1\n").await;
+    let good = std::fs::read_to_string(dir.join("synapse.yaml")).unwrap();
+    for config in [good.replacen("maxconn 100", "maxconn 200", 1), "services: 1\n".to_owned(), good] {
+        dir.write("synapse.yaml", config);
+        let before = manager.told().len();
+        synapse.signal(Signal::HUP);
+        wait_until(DEADLINE, "a reload and its end", async || {
+            let told = manager.told().split_off(before);
+            let begun = told.iter().position(|message| message.starts_with("RELOADING=1\nMONOTONIC_USEC="));
+            let ended = begun.is_some_and(|begun| told[begun..].iter().any(|message| message == "READY=1\n"));
+            if ended { Ok(()) } else { Err(format!("{told:#?}\n{}", synapse.logged())) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn without_systemd_and_for_single_runs_nothing_is_told() {
     let (dir, manager) = site(COUNTED);
     let mut once = synapse(&dir);
