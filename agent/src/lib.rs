@@ -49,7 +49,7 @@
 //!
 //! [`Loader`] loads a configuration from files, with values of the environment, and tells whether it has changed since.
 //! [`Agent::handle`] gives a running agent another configuration, and a [`Follower`] does so when files change.
-//! [`Agent::plan`] tells what a run would do now, without doing it.
+//! [`Agent::plan`] tells what a run would do now, without doing it; [`Agent::examine`] what stands in its way, and the remedies.
 //!
 //! # What it promises
 //!
@@ -74,11 +74,13 @@
 //! | `zk` | the discovery methods `zookeeper` and `zookeeper_poll` | no |
 //! | `dns` | the discovery method `dns`; with `zk` also `zookeeper_dns` and `zookeeper_dns_poll` | no |
 //! | `zk-tls` | TLS and SASL for them, by a second client | no |
+//! | `schema` | `Config::schema`: the JSON Schema of the configuration, for editors | no |
 
 mod agent;
 pub mod config;
 mod connection;
 mod desired;
+mod doctor;
 mod file_output;
 mod fold;
 mod follower;
@@ -102,6 +104,7 @@ mod template;
 pub use agent::{Agent, AgentError};
 pub use config::{Config, Fingerprint, LoadError, Loaded, Loader};
 pub use discovery_core as discovery;
+pub use doctor::{Finding, Severity, Topic};
 pub use file_output::FileOutputStatus;
 pub use follower::Follower;
 pub use handle::{ConfigurationFailure, Handle, ReconfigureError, Reconfigured};

@@ -11,6 +11,8 @@ use serde::Deserialize;
 #[cfg(feature = "docker")]
 pub(crate) use docker::docker;
 
+#[cfg(any(feature = "etcd", feature = "zk"))]
+use crate::config::quoted;
 #[cfg(feature = "zk")]
 use crate::meter::{Event, ZooKeeper};
 #[cfg(any(feature = "dns", feature = "zk"))]
@@ -20,27 +22,35 @@ use crate::{
     registry::Source,
 };
 
+/// Nothing is discovered: the service has its `default_servers`.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Base {}
+
+/// A catalog on disk, read again when it changes.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CatalogFile {
+    /// The file, in JSON or YAML.
+    path: PathBuf,
+    /// Which of the services in it; the one of the same name unless given.
+    service: Option<String>,
+    /// How often it is looked at, in seconds, more than 0.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 1)))]
+    check_interval: Option<f64>,
+}
+
 /// `base`: nothing is discovered; the service has its `default_servers`.
 pub(crate) fn base(section: &Section) -> Result<Source, Vec<Problem>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Base {}
-
     let Base {} = section.parse()?;
     Ok(Source::new(|_| Fixed::new(Snapshot::default())))
 }
 
 /// `file`: a catalog on disk, read again when it changes.
 pub(crate) fn file(section: &Section) -> Result<Source, Vec<Problem>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Catalog {
-        path: PathBuf,
-        service: Option<String>,
-        check_interval: Option<f64>,
-    }
-
-    let Catalog { path, service, check_interval } = section.parse()?;
+    let CatalogFile { path, service, check_interval } = section.parse()?;
     let every = match check_interval {
         None => Duration::from_secs(1),
         Some(every) => seconds(every)
@@ -50,23 +60,34 @@ pub(crate) fn file(section: &Section) -> Result<Source, Vec<Problem>> {
     if path.as_os_str().is_empty() {
         return Err(vec![section.problem_at("path", "the path is empty")]);
     }
-    Ok(Source::new(move |context| {
+    let place = format!("the file {}", path.display());
+    let source = Source::new(move |context| {
         let service = service.clone().unwrap_or_else(|| context.service().to_owned());
         // One document may name every service: it is read once for all of them.
         let document = context.shared(path.clone(), |path| (File::new(path, ""), std::future::ready(())));
         Polled::new(document.for_service(service), every)
-    }))
+    });
+    Ok(source.at(place, None))
+}
+
+/// What people see of a list.
+#[cfg(any(feature = "etcd", feature = "zk"))]
+fn listed(items: impl IntoIterator<Item = impl std::fmt::Display>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// `etcd`: the keys below a prefix.
 #[cfg(feature = "etcd")]
 pub(crate) fn etcd(section: &Section) -> Result<Source, Vec<Problem>> {
     let (cluster, prefix) = section.parse::<discovery_etcd::EtcdConfig>()?.into_parts();
-    Ok(Source::new(move |context| {
+    let place = format!("etcd at {}", listed(cluster.endpoints()));
+    let account = cluster.user_name().map(|user| format!("user {}", quoted(user)));
+    let source = Source::new(move |context| {
         let backoff = context.backoff();
         let cluster = context.shared(cluster.clone(), |config| discovery_etcd::Cluster::new(config, backoff));
         cluster.member(prefix.clone())
-    }))
+    });
+    Ok(source.at(place, account))
 }
 
 /// `zookeeper`: the children of a node, watched.
@@ -91,8 +112,21 @@ type Children = (discovery_zk::EnsembleConfig, discovery_zk::Node);
 
 #[cfg(feature = "zk")]
 fn children(section: &Section, ignored: Option<discovery_zk::Ignored>, parts: Children) -> Source {
-    let source = Source::new(move |context| member(&parts, context));
+    let (place, account) = ensemble(&parts);
+    let source = Source::new(move |context| member(&parts, context)).at(place, account);
     warned(source, section, ignored)
+}
+
+/// Where an ensemble is, and as whom it is asked.
+#[cfg(feature = "zk")]
+fn ensemble((ensemble, _): &Children) -> (String, Option<String>) {
+    let digest = ensemble.auth().first().and_then(|auth| auth.credentials.reveal().split_once(':'));
+    let account = match (ensemble.sasl(), digest) {
+        (Some(sasl), _) => Some(format!("user {} by SASL", quoted(&sasl.user))),
+        (None, Some((user, _))) => Some(format!("user {} by digest", quoted(user))),
+        (None, None) => None,
+    };
+    (format!("ZooKeeper at {}", listed(ensemble.servers())), account)
 }
 
 #[cfg(feature = "zk")]
@@ -124,6 +158,7 @@ fn warned(source: Source, section: &Section, ignored: Option<discovery_zk::Ignor
 pub(crate) fn dns(section: &Section) -> Result<Source, Vec<Problem>> {
     let config = section.parse::<discovery_dns::DnsConfig>()?;
     let needs_port = config.needs_port();
+    let (nameservers, _, _) = config.clone().into_parts();
     let source = Source::new(move |context| {
         let mut config = config.clone();
         if let Some(port) = context.port() {
@@ -132,6 +167,7 @@ pub(crate) fn dns(section: &Section) -> Result<Source, Vec<Problem>> {
         let (nameservers, servers, every) = config.into_parts();
         resolver(nameservers, context).member(servers, every)
     });
+    let source = source.at(format!("DNS by {nameservers}"), None);
     Ok(if needs_port { source.without_ports() } else { source })
 }
 
@@ -179,10 +215,13 @@ fn named_children(
         (Err(problems), _) | (_, Err(problems)) => return Err(problems),
     };
     let (nameservers, every) = names.into_parts();
+    let (place, account) = ensemble(&parts);
+    let place = format!("{place}, names by {nameservers}");
     let source = Source::new(move |context| {
         let children = member(&parts, context);
         resolver(nameservers.clone(), context).resolving(children, every)
     });
+    let source = source.at(place, account);
     Ok(warned(source, section, ignored))
 }
 
@@ -190,13 +229,14 @@ fn named_children(
 #[cfg(feature = "ec2")]
 pub(crate) fn ec2tag(section: &Section) -> Result<Source, Vec<Problem>> {
     let (region, selector, every) = section.parse::<discovery_ec2::Ec2Config>()?.into_parts();
+    let (place, account) = (region.to_string(), region.account());
     let source = Source::new(move |context| {
         let backoff = context.backoff();
         let region = context.shared(region.clone(), |config| discovery_ec2::Region::new(config, backoff));
         let port = context.port().expect("a service without one is refused: the source is `without_ports`");
         region.member(selector.clone(), port, every)
     });
-    Ok(source.without_ports())
+    Ok(source.without_ports().at(place, Some(account)))
 }
 
 #[cfg(all(test, feature = "zk"))]

@@ -28,6 +28,69 @@ enum Resolver {
 /// The resolvers that a configuration can name.
 const RESOLVERS: [&str; 4] = ["union", "sequential", "fallback", "toggle"];
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Union {}
+
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct Sequential {
+    /// The names of all watchers: the first that has servers is used. In the order of the file unless given.
+    sequential_order: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct ToggleKeys {
+    /// The file with the weights of the watchers.
+    file: PathBuf,
+    /// How often it is looked at, in seconds, more than 0.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = Toggle::EVERY.as_secs())))]
+    polling_interval_seconds: Option<f64>,
+}
+
+/// The schema of a `multi` section; `whole`: of one with its `discovery` within.
+#[cfg(feature = "schema")]
+pub(crate) fn schema(whole: bool) -> serde_json::Value {
+    use serde_json::json;
+
+    use crate::config::schema::{any_discovery, described, of, one_of};
+
+    let nothing = || json!({ "type": "object", "additionalProperties": false });
+    let resolvers = RESOLVERS.map(|name| {
+        let keys = match name {
+            "sequential" | "fallback" => of::<Sequential>(),
+            "toggle" => of::<ToggleKeys>(),
+            _ => nothing(),
+        };
+        (name.to_owned(), Some(keys))
+    });
+    let resolver = one_of("method", "The way.", resolvers, &serde_json::Map::new());
+    let mut schema = json!({
+        "type": "object",
+        "properties": {
+            "watchers": {
+                "description": "From a watcher's name to its discovery.",
+                "type": "object",
+                "additionalProperties": any_discovery(),
+            },
+            "resolver": described(resolver, "How the answers of the watchers become one."),
+        },
+        "required": ["resolver"],
+        "additionalProperties": false,
+    });
+    if whole {
+        schema["required"] = json!(["watchers", "resolver"]);
+        schema["properties"]["watchers"]["minProperties"] = json!(1);
+        schema["properties"]["watchers"]["x-exact"] = json!(true);
+    } else {
+        schema["properties"]["method"] = json!({ "type": "string", "pattern": "^[mM][uU][lL][tT][iI]$" });
+    }
+    schema
+}
+
 /// `multi`: the watchers that its section names, and how they are resolved.
 pub(crate) fn multi(section: &Section, registry: &Registry) -> Result<Source, Vec<Problem>> {
     #[derive(Deserialize)]
@@ -62,11 +125,13 @@ pub(crate) fn multi(section: &Section, registry: &Registry) -> Result<Source, Ve
 fn source(sources: Vec<(String, Source)>, resolver: Resolver) -> Source {
     let needs_port = sources.iter().any(|(_, source)| source.needs_port());
     let warnings: Vec<_> = sources.iter().flat_map(|(_, source)| source.warnings().to_vec()).collect();
+    let parts = sources.iter().map(|(name, source)| (name.clone(), source.origin().cloned())).collect();
     let made = Source::new(move |context| {
         let multi = watch(&sources, &resolver, context);
         context.show(multi.view());
         multi
     });
+    let made = made.made_of(parts);
     let made = if needs_port { made.without_ports() } else { made };
     warnings.into_iter().fold(made, Source::with_warning)
 }
@@ -186,21 +251,11 @@ fn unknown(method: &str) -> String {
 }
 
 fn union(section: &Section) -> Result<(), Vec<Problem>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Union {}
-
     section.parse().map(|Union {}| ())
 }
 
 /// The place of each watcher in `sequential_order`, if that is there.
 fn order(section: &Section, names: &[&str]) -> Result<Option<HashMap<String, usize>>, Vec<Problem>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Sequential {
-        sequential_order: Option<Vec<String>>,
-    }
-
     let Sequential { sequential_order: Some(order) } = section.parse()? else { return Ok(None) };
     let (mut places, mut problems) = (HashMap::with_capacity(order.len()), Vec::new());
     let mut wrong = |index: Option<usize>, message: String| {
@@ -231,14 +286,7 @@ fn order(section: &Section, names: &[&str]) -> Result<Option<HashMap<String, usi
 }
 
 fn toggle(section: &Section) -> Result<Resolver, Vec<Problem>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Keys {
-        file: PathBuf,
-        polling_interval_seconds: Option<f64>,
-    }
-
-    let Keys { file, polling_interval_seconds } = section.parse()?;
+    let ToggleKeys { file, polling_interval_seconds } = section.parse()?;
     let mut problems = Vec::new();
     if file.as_os_str().is_empty() {
         problems.push(section.problem_at("file", "the path is empty"));

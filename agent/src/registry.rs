@@ -1,5 +1,8 @@
 //! The discovery methods: from the `discovery` section of a service to a watcher.
 
+#[cfg(feature = "schema")]
+mod schema;
+
 use std::{collections::BTreeMap, fmt, future::Future, hash::Hash, num::NonZeroU16, sync::Arc};
 
 use async_trait::async_trait;
@@ -23,7 +26,24 @@ use crate::{
 pub struct Source {
     make: Arc<Make>,
     needs_port: bool,
+    origin: Option<Origin>,
+    /// Those of the sources that it is made of, with their names.
+    parts: Vec<(String, Option<Origin>)>,
     warnings: Vec<Problem>,
+}
+
+/// Where a source asks, and as whom: for people, and never a secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin {
+    pub(crate) place: String,
+    pub(crate) account: Option<String>,
+}
+
+#[cfg(feature = "docker")]
+impl Origin {
+    pub(crate) fn new(place: String, account: Option<String>) -> Self {
+        Self { place, account }
+    }
 }
 
 type Make = dyn Fn(&mut Context<'_>) -> Box<dyn Watcher> + Send + Sync;
@@ -32,7 +52,32 @@ impl Source {
     /// A source whose watchers are made by `make`.
     pub fn new<W: Watcher + 'static>(make: impl Fn(&mut Context<'_>) -> W + Send + Sync + 'static) -> Self {
         let make = Arc::new(move |context: &mut Context<'_>| -> Box<dyn Watcher> { Box::new(make(context)) });
-        Self { make, needs_port: false, warnings: Vec::new() }
+        Self { make, needs_port: false, origin: None, parts: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// The same source, of the registry at `place`, which is asked as `account`, if as anybody: for
+    /// [`Agent::examine`](crate::Agent::examine), which names both. Neither may be a secret. Services whose sources say the same here
+    /// share a finding.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>, account: Option<String>) -> Self {
+        self.origin = Some(Origin { place: place.into(), account });
+        self
+    }
+
+    /// The same source, made of these.
+    pub(crate) fn made_of(mut self, parts: Vec<(String, Option<Origin>)>) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// Where it asks, if it says so.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// Where the part of this name asks, if it says so.
+    pub(crate) fn origin_of(&self, part: &str) -> Option<&Origin> {
+        self.parts.iter().find(|(name, _)| name == part)?.1.as_ref()
     }
 
     /// The same source, of a registry that does not know the ports of its endpoints: a configuration that gives the service
@@ -163,6 +208,14 @@ impl fmt::Debug for Context<'_> {
     }
 }
 
+/// What is known of a method.
+struct Method {
+    read: Read,
+    /// What may stand in its section.
+    #[cfg(feature = "schema")]
+    schema: Option<Arc<dyn Fn() -> serde_json::Value + Send + Sync>>,
+}
+
 type Read = Box<dyn Fn(&Section, &Registry) -> Result<Source, Vec<Problem>> + Send + Sync>;
 
 /// The discovery methods that a configuration can name.
@@ -187,7 +240,7 @@ type Read = Box<dyn Fn(&Section, &Registry) -> Result<Source, Vec<Problem>> + Se
 /// assert!(registry.methods().any(|method| method == "local"));
 /// ```
 pub struct Registry {
-    methods: BTreeMap<String, Read>,
+    methods: BTreeMap<String, Method>,
 }
 
 impl Registry {
@@ -218,6 +271,8 @@ impl Registry {
         let registry = registry
             .with("zookeeper_dns", crate::method::zookeeper_dns)
             .with("zookeeper_dns_poll", crate::method::zookeeper_dns_poll);
+        #[cfg(feature = "schema")]
+        let registry = registry.with_builtin_schemas();
         registry
     }
 
@@ -260,7 +315,12 @@ impl Registry {
         method: &str,
         read: impl Fn(&Section, &Registry) -> Result<Source, Vec<Problem>> + Send + Sync + 'static,
     ) -> Self {
-        self.methods.insert(method.to_owned(), Box::new(read));
+        let method_of = Method {
+            read: Box::new(read),
+            #[cfg(feature = "schema")]
+            schema: None,
+        };
+        self.methods.insert(method.to_owned(), method_of);
         self
     }
 
@@ -286,7 +346,7 @@ impl Registry {
     }
 
     pub(crate) fn read(&self, method: &str, section: &Section) -> Option<Result<Source, Vec<Problem>>> {
-        self.methods.get(method).map(|read| read(section, self))
+        self.methods.get(method).map(|method| (method.read)(section, self))
     }
 }
 

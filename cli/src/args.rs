@@ -60,6 +60,12 @@ pub(crate) enum Command {
         /// The configuration, in place of that of `-c`
         file: Option<PathBuf>,
     },
+    /// Say what this machine can and can't reach of what the configuration names, and what to do about it; change nothing
+    Doctor {
+        /// As one JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Print what a run would do now; write nothing, and tell HAProxy nothing
     #[command(after_help = PLAN_HELP)]
     Plan {
@@ -67,6 +73,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
     /// Print HAProxy's configuration for what is discovered now; write nothing
     #[command(after_help = RENDER_HELP)]
     Render {
@@ -114,10 +122,12 @@ Exit codes:
 Examples:
   synapse-rs check -c /etc/synapse.conf.json
   synapse-rs check --explain /etc/synapse.conf.json
+  synapse-rs doctor -c /etc/synapse.conf.json
   synapse-rs plan -c /etc/synapse.conf.json
   synapse-rs -c /etc/synapse.conf.json
   synapse-rs services -c /etc/synapse.conf.json --json > endpoints.json
-  synapse-rs render -c /etc/synapse.conf.json --endpoints endpoints.json";
+  synapse-rs render -c /etc/synapse.conf.json --endpoints endpoints.json
+  synapse-rs schema > synapse.schema.json";
 
 const RUN_HELP: &str = "\
 Examples:

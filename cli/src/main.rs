@@ -8,6 +8,7 @@ mod advice;
 mod args;
 mod check;
 mod completions;
+mod doctor;
 mod failure;
 mod headline;
 mod load;
@@ -17,6 +18,7 @@ mod plan;
 mod progress;
 mod render;
 mod run;
+mod schema;
 mod services;
 mod signals;
 mod systemd;
@@ -62,6 +64,8 @@ async fn carry_out(args: Args) -> Result<ExitCode, Failure> {
             let path = file.as_deref().or(args.config.as_deref());
             if explain { check::explained(path) } else { check::check(&load::config(path)?) }
         }
+        Command::Doctor { json } => return doctor::doctor(config()?, json).await,
+        Command::Schema => schema::schema(),
         Command::Render { endpoints } => render::render(config()?, endpoints.as_deref()).await,
         Command::Services { json } => services::services(config()?, json).await,
         Command::Completions { shell } => completions::completions(shell),

@@ -36,23 +36,35 @@ use crate::{
 /// # Ok::<(), discovery_core::InvalidRecord>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "a map with `host` and `port`")]
+#[cfg_attr(feature = "schema", schemars(description = "One server."))]
 pub struct Record {
+    /// An IP address or a DNS name.
     host: String,
+    /// 1 to 65535.
     #[serde(deserialize_with = "port")]
+    #[cfg_attr(feature = "schema", schemars(with = "u16", range(min = 1)))]
     port: u16,
+    /// What it is called, beside its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// For leader election: the lowest wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<u64>,
+    /// How much traffic it gets, relative to the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weight: Option<u32>,
+    /// Whether it serves only when no other does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     backup: Option<bool>,
+    /// `false`: it gets no traffic. Absent or null means `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     available: Option<bool>,
+    /// More options for its `server` line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     haproxy_server_options: Option<String>,
+    /// What `label_filters` look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     labels: Option<BTreeMap<String, Label>>,
 }
@@ -161,6 +173,21 @@ fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     }
 
     deserializer.deserialize_any(Port)
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Label {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Label".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "number", "boolean"], "x-exact": true })
+    }
 }
 
 impl<'de> Deserialize<'de> for Label {

@@ -19,7 +19,10 @@ use serde::Deserialize;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "f64")]
+#[cfg_attr(feature = "schema", schemars(into = "f64"))]
+#[cfg_attr(feature = "schema", schemars(inline, extend("minimum" = 0)))]
 pub struct Seconds(Duration);
 
 impl Seconds {

@@ -30,7 +30,9 @@ use crate::{nameserver::Nameservers, raw, server::Server};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "raw::Section")]
+#[cfg_attr(feature = "schema", schemars(into = "raw::Section"))]
 pub struct DnsConfig {
     pub(crate) names: NamesConfig,
     pub(crate) servers: Vec<Server>,
@@ -59,7 +61,9 @@ impl DnsConfig {
 /// The part of a section that says how names of another source's endpoints are resolved: `nameserver` and `check_interval`, as
 /// [`DnsConfig`] has them. Other keys are errors.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "raw::Names")]
+#[cfg_attr(feature = "schema", schemars(into = "raw::Names"))]
 pub struct NamesConfig {
     pub(crate) nameservers: Nameservers,
     pub(crate) every: Duration,

@@ -17,23 +17,38 @@ use crate::{
 /// What Synapse asks at unless told otherwise.
 const INTERVAL: Duration = Duration::from_secs(30);
 
+/// The addresses of names, asked again when they expire.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["servers"])))]
 pub(crate) struct Section {
+    /// The names, at least one.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Written>"))]
     servers: Option<Vec<Entry>>,
+    /// Who is asked, in this order: an IP address, with a port or without, or a list of them. Those of `/etc/resolv.conf` unless given.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "nameservers"))]
     nameserver: Option<List>,
+    /// The longest time between two questions, in seconds: more than 0, at most a day.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Seconds>", extend("default" = 30)))]
     check_interval: Option<Interval>,
 }
 
+/// How names are resolved.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Names {
+    /// Who is asked, in this order: an IP address, with a port or without, or a list of them. Those of `/etc/resolv.conf` unless given.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "nameservers"))]
     nameserver: Option<List>,
+    /// The longest time between two questions, in seconds: more than 0, at most a day.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Seconds>", extend("default" = 30)))]
     check_interval: Option<Interval>,
 }
 
@@ -51,6 +66,16 @@ impl TryFrom<Section> for DnsConfig {
     }
 }
 
+#[cfg(feature = "schema")]
+fn nameservers(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": ["string", "array", "null"],
+        "x-exact": true,
+        "items": { "type": "string" },
+        "minItems": 1,
+    })
+}
+
 impl From<Names> for NamesConfig {
     fn from(names: Names) -> Self {
         let nameservers = names.nameserver.map(|List(list)| Nameservers::Listed(list));
@@ -64,17 +89,24 @@ impl From<Names> for NamesConfig {
 #[serde(try_from = "Written")]
 struct Entry(Server);
 
+/// A name, or a service of SRV records.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a map with `host` and `port`, or with `srv`")]
 struct Written {
+    /// An IP address or a name.
     #[serde(default)]
     host: Option<String>,
+    /// A name that has SRV records, instead of `host` and `port`.
     #[serde(default)]
     srv: Option<String>,
+    /// The port of `host`; that of `backend_port_override` unless given.
     #[serde(default)]
     port: Option<u16>,
+    /// What its endpoints are called.
     #[serde(default)]
     name: Option<String>,
+    /// What `label_filters` look at.
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
 }

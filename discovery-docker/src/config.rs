@@ -35,7 +35,9 @@ use crate::{image::InvalidImageName, raw, selector::Selector};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "raw::Section")]
+#[cfg_attr(feature = "schema", schemars(into = "raw::Section"))]
 pub struct DockerConfig {
     pub(crate) servers: Vec<Server>,
     pub(crate) selector: Selector,
@@ -128,6 +130,7 @@ impl fmt::Display for DaemonConfig {
 
 /// TLS towards Docker. The files are read whenever a connection is made, so they may be renewed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// PEM file of the certificates that Docker's must be signed by.

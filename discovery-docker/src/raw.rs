@@ -20,28 +20,46 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// Where Synapse asks unless told otherwise.
 const PORT: NonZeroU16 = NonZeroU16::new(4243).expect("4243 is not 0");
 
+/// The running containers of an image.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["servers", "image_name", "container_port"])))]
 pub(crate) struct Section {
+    /// The Dockers that are asked, at least one.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Written>"))]
     servers: Option<Vec<Entry>>,
+    /// The name of an image, or a list of them.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "images"))]
     image_name: Option<Images>,
+    /// The port that containers listen on.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "u16", range(min = 1)))]
     container_port: Option<u16>,
+    /// Whether containers are reached at ports that their host publishes, or at their own.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "published")))]
     address: Option<Address>,
+    /// With `address: container`: the network that addresses are of.
     #[serde(default)]
     network: Option<String>,
+    /// Labels that containers must have.
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
+    /// Whether containers that are not healthy are served, too.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = false)))]
     ignore_health: Option<bool>,
+    /// How often to ask, in seconds: more than 0.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Seconds>", extend("default" = 15)))]
     check_interval: Option<Interval>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Address {
     Published,
@@ -82,17 +100,25 @@ impl TryFrom<Section> for DockerConfig {
 #[serde(try_from = "Written")]
 struct Entry(Server);
 
+/// A Docker that is asked.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a map with a `host`, or with a `socket`")]
 struct Written {
+    /// What it is called.
     #[serde(default)]
     name: Option<String>,
+    /// A name or an address.
     #[serde(default)]
     host: Option<String>,
+    /// The port of its API.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 4243)))]
     port: Option<u16>,
+    /// The path of its socket, in place of `host`.
     #[serde(default)]
     socket: Option<PathBuf>,
+    /// Speaks TLS.
     #[serde(default)]
     tls: Option<Tls>,
 }
@@ -132,6 +158,16 @@ fn checked(tls: &Tls) -> Result<(), InvalidConfig> {
     }
     let name = tls.server_name.clone().map(ServerName::try_from);
     if matches!(name, Some(Err(_))) { Err(InvalidConfig::ServerName) } else { Ok(()) }
+}
+
+#[cfg(feature = "schema")]
+fn images(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": ["string", "array"],
+        "x-exact": true,
+        "items": { "type": "string" },
+        "minItems": 1,
+    })
 }
 
 /// One name of an image or several, each once.

@@ -47,7 +47,9 @@ pub(crate) const MAX_INTERVAL: Duration = Duration::from_hours(24);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "raw::Section")]
+#[cfg_attr(feature = "schema", schemars(into = "raw::Section"))]
 pub struct Ec2Config {
     region: RegionConfig,
     selector: Selector,
@@ -256,6 +258,18 @@ impl RegionConfig {
     /// The URL of EC2's API, unless it is the region's own.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
+    }
+
+    /// As whom EC2 is asked, for people: where the credentials come from, and which role is assumed. Never a secret.
+    pub fn account(&self) -> String {
+        let from = match self.keys {
+            Some(_) => "keys of the configuration",
+            None => "credentials that the AWS SDK finds",
+        };
+        match &self.role {
+            Some(role) => format!("role {}, assumed with {from}", role.arn),
+            None => from.to_owned(),
+        }
     }
 
     pub(crate) fn keys(&self) -> Option<&Keys> {

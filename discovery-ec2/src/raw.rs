@@ -14,40 +14,63 @@ use crate::{
 /// What Synapse polls at unless told otherwise.
 const INTERVAL: Duration = Duration::from_secs(15);
 
+/// The instances of EC2 that have certain tags.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Section {
+    /// The name of a tag that instances must have. Comes with `tag_value`.
     #[serde(default)]
     tag_name: Option<Scalar>,
+    /// The value of `tag_name`; may have wildcards.
     #[serde(default)]
     tag_value: Option<Scalar>,
+    /// More tags, from name to value or list of values: all must match, of a list one value.
     #[serde(default)]
     tags: BTreeMap<String, Values>,
+    /// Any other filters of `DescribeInstances`, from name to list of values.
     #[serde(default)]
     filters: BTreeMap<String, Values>,
+    /// Under which of its addresses an instance is reached.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "private_ip")))]
     address: Address,
+    /// How often to ask, in seconds: more than 0, at most a day.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 15)))]
     check_interval: Option<Seconds>,
+    /// The region; what the environment, the profile or the instance says unless given.
     #[serde(default)]
     aws_region: Option<String>,
+    /// The URL of EC2's API, instead of the region's own.
     #[serde(default)]
     aws_endpoint: Option<Url>,
+    /// An access key. Comes with `aws_secret_access_key`; without them, what the AWS SDKs find.
     #[serde(default)]
     aws_access_key_id: Option<Secret>,
+    /// The secret of the access key.
     #[serde(default)]
     aws_secret_access_key: Option<Secret>,
+    /// The session token of the access key, if it has one.
     #[serde(default)]
     aws_session_token: Option<Secret>,
+    /// A role to assume.
     #[serde(default)]
     role_arn: Option<String>,
+    /// What the owner of the role has asked for.
     #[serde(default)]
     external_id: Option<Secret>,
+    /// For a connection, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 3)))]
     connect_timeout: Option<Seconds>,
+    /// For one page of an answer, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 15)))]
     request_timeout: Option<Seconds>,
+    /// For all pages of an answer, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 120)))]
     poll_timeout: Option<Seconds>,
 }
 
@@ -56,7 +79,9 @@ type Url = Secret;
 
 /// Tags are text; people write `true` and `80` for it.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Written")]
+#[cfg_attr(feature = "schema", schemars(into = "Written"))]
 struct Scalar(String);
 
 #[derive(Deserialize)]
@@ -81,9 +106,26 @@ impl TryFrom<Written> for Scalar {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Written {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "boolean", "integer"], "x-exact": true })
+    }
+}
+
 /// One value or a list of them.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "OneOrMore")]
+#[cfg_attr(feature = "schema", schemars(into = "OneOrMore"))]
 struct Values(Vec<String>);
 
 #[derive(Deserialize)]
@@ -92,6 +134,26 @@ enum OneOrMore {
     One(Scalar),
     More(Vec<Scalar>),
     Other(IgnoredAny),
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for OneOrMore {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let text = generator.subschema_for::<Scalar>();
+        schemars::json_schema!({
+            "type": ["string", "boolean", "integer", "array"],
+            "x-exact": true,
+            "items": text,
+        })
+    }
 }
 
 impl TryFrom<OneOrMore> for Values {

@@ -16,7 +16,9 @@ const DEFAULT_PORT: NonZeroU16 = NonZeroU16::new(2379).expect("2379 is not zero"
 ///
 /// `Display` shows `host:port`, with the scheme if one was given.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
+#[cfg_attr(feature = "schema", schemars(into = "String"))]
 pub struct Address {
     host: Host,
     port: NonZeroU16,

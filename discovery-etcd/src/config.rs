@@ -37,7 +37,9 @@ use crate::{
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "raw::Section")]
+#[cfg_attr(feature = "schema", schemars(into = "raw::Section"))]
 pub struct EtcdConfig {
     cluster: ClusterConfig,
     prefix: Prefix,
@@ -75,6 +77,7 @@ pub struct ClusterConfig {
 
 /// TLS towards a cluster. The files are read by each attempt to connect, so certificates can be renewed in place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// PEM file of the authorities that servers' certificates are checked against; without it, those of the system.
@@ -214,6 +217,11 @@ impl ClusterConfig {
     /// The members of the cluster, sorted; at least one.
     pub fn endpoints(&self) -> &BTreeSet<Address> {
         &self.endpoints
+    }
+
+    /// Who is authenticated as, if anybody.
+    pub fn user_name(&self) -> Option<&str> {
+        self.user().map(|(name, _)| name)
     }
 
     pub(crate) fn user(&self) -> Option<(&str, &Secret)> {

@@ -22,7 +22,9 @@ const MAX: usize = 1024;
 /// # Ok::<(), discovery_etcd::InvalidPrefix>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
+#[cfg_attr(feature = "schema", schemars(into = "String"))]
 pub struct Prefix(Arc<str>);
 
 /// Why a text is not a [`Prefix`].

@@ -11,35 +11,56 @@ use crate::{
     prefix::Prefix,
 };
 
+/// Endpoints registered below a prefix in etcd v3.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(transform = with_second_names))]
 pub(crate) struct Section {
+    /// The members of the cluster: `host`, `host:port` or a URL. Also written `hosts`.
     #[serde(default, alias = "hosts")]
     endpoints: Option<Vec<Address>>,
+    /// One member, instead of `endpoints`.
     #[serde(default)]
     host: Option<HostName>,
+    /// The port of `host`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 2379)))]
     port: Option<NonZeroU16>,
+    /// The directory that the endpoints are registered below. Also written `path`.
     #[serde(alias = "path")]
     prefix: Prefix,
+    /// Who to authenticate as. Comes with `password`.
     #[serde(default)]
     user: Option<String>,
+    /// The password of `user`.
     #[serde(default)]
     password: Option<Secret>,
+    /// Speaks TLS. Without it, so do endpoints that are `https://`.
     #[serde(default)]
     tls: Option<Tls>,
+    /// For a connection, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 3)))]
     connect_timeout: Option<Seconds>,
+    /// For the answer to one request, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 5)))]
     request_timeout: Option<Seconds>,
+    /// After how many seconds of silence a connection is asked whether it lives; at least 5.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 6)))]
     keep_alive_interval: Option<Seconds>,
+    /// How many seconds it then has to answer.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 4)))]
     keep_alive_timeout: Option<Seconds>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
+#[cfg_attr(feature = "schema", schemars(into = "String"))]
 struct HostName(Host);
 
 impl TryFrom<String> for HostName {
@@ -48,6 +69,25 @@ impl TryFrom<String> for HostName {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Host::parse(&text).map(Self)
     }
+}
+
+/// Adds the other names that keys may have, which a derived schema does not know.
+#[cfg(feature = "schema")]
+fn with_second_names(schema: &mut schemars::Schema) {
+    use schemars::json_schema;
+
+    let Some(properties) = schema.get_mut("properties").and_then(|properties| properties.as_object_mut())
+    else {
+        return;
+    };
+    for (name, second) in [("endpoints", "hosts"), ("prefix", "path")] {
+        if let Some(property) = properties.get(name).cloned() {
+            properties.insert(second.to_owned(), property);
+        }
+    }
+    schema.remove("required");
+    let one = |name: &str| json_schema!({ "required": [name] }).to_value();
+    schema.insert("oneOf".to_owned(), [one("prefix"), one("path")].into_iter().collect());
 }
 
 impl TryFrom<Section> for EtcdConfig {

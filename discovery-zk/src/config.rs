@@ -38,7 +38,10 @@ use crate::{address::Address, node::Node, path::InvalidPath, raw};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "raw::Section")]
+#[cfg_attr(feature = "schema", schemars(into = "raw::Section"))]
+#[cfg_attr(feature = "schema", schemars(transform = raw::without_interval))]
 pub struct ZkConfig {
     ensemble: EnsembleConfig,
     node: Node,
@@ -66,7 +69,9 @@ impl Ignored {
 /// A [`ZkConfig`] that lists the children at most once an interval, with one key more: `polling_interval_sec`, the interval in
 /// seconds, from 0 to a day, 60 unless given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "raw::Section")]
+#[cfg_attr(feature = "schema", schemars(into = "raw::Section"))]
 pub struct ZkPollConfig(ZkConfig);
 
 impl ZkConfig {
@@ -136,6 +141,7 @@ pub struct Auth {
 /// TLS towards an ensemble. The files are read by each attempt to connect, so certificates can be renewed in place. Servers'
 /// certificates must name the host as it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a map with `ca`")]
 pub struct Tls {
     /// PEM file of the authorities that servers' certificates are checked against.
@@ -182,6 +188,7 @@ impl Default for Timeouts {
 
 /// The crate that speaks with the servers. What is discovered is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Client {

@@ -67,6 +67,25 @@ impl TryFrom<String> for Part {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Hosts {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Hosts".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["string", "array"],
+            "x-exact": true,
+            "items": { "type": "string" },
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Hosts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Written;

@@ -21,7 +21,9 @@ const MAX: usize = 1024;
 /// # Ok::<(), discovery_zk::InvalidPath>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", expecting = "the path of a node: \"/services/web\", say")]
+#[cfg_attr(feature = "schema", schemars(into = "String"))]
 pub struct Path(Arc<str>);
 
 /// Why a text is not a [`Path`].

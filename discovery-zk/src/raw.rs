@@ -20,39 +20,72 @@ use crate::{
 /// What Synapse polls at unless told otherwise.
 const INTERVAL: Duration = Duration::from_mins(1);
 
+/// Endpoints registered as the children of a node in ZooKeeper.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Section {
+    /// The servers of the ensemble: a list of `host:port`, or a connect string; with a chroot after the last or without.
     #[serde(default)]
     hosts: Option<Hosts>,
+    /// The node whose children are the endpoints; below the chroot.
     #[serde(default)]
     path: Option<Path>,
+    /// How children are read.
     #[serde(default)]
     decode: Option<Decoding>,
+    /// The node that says how the service is to be served, or `disabled`; that at `path` unless given.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     generator_config_path: Option<Settings>,
+    /// The pauses between attempts to connect.
     #[serde(default)]
     retry_policy: Option<RetryPolicy>,
+    /// How many seconds after a change the children are read, at most: drawn at random. Ignored unless from 0 to 120.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 0)))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
     discovery_jitter: Option<Jitter>,
+    /// How often the children are listed at most, in seconds, up to a day.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 60)))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Seconds>"))]
     polling_interval_sec: Option<Interval>,
+    /// Who to authenticate as (digest). Comes with `password`.
     #[serde(default)]
     user: Option<String>,
+    /// The password of `user`.
     #[serde(default)]
     password: Option<Secret>,
+    /// Speaks TLS.
     #[serde(default)]
     tls: Option<Tls>,
+    /// Logs in by SASL.
     #[serde(default)]
     sasl: Option<SaslLogin>,
+    /// The client that speaks with the servers; what `tls` and `sasl` need unless given.
     #[serde(default)]
     client: Option<Client>,
+    /// After how many seconds of silence a session ends, from 2 to 600.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 10)))]
     session_timeout: Option<Seconds>,
+    /// For an established session, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 3)))]
     connect_timeout: Option<Seconds>,
+    /// For the answer to one request, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 10)))]
     request_timeout: Option<Seconds>,
+}
+
+/// Takes out what only a service that is polled may have.
+#[cfg(feature = "schema")]
+pub(crate) fn without_interval(schema: &mut schemars::Schema) {
+    if let Some(properties) = schema.get_mut("properties").and_then(|properties| properties.as_object_mut()) {
+        properties.remove("polling_interval_sec");
+    }
 }
 
 impl TryFrom<Section> for ZkConfig {
@@ -168,15 +201,21 @@ impl TryFrom<Seconds> for Interval {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a map with `user` and `password`")]
 struct SaslLogin {
+    /// The one that there is.
     #[serde(default, rename = "mechanism")]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "digest-md5")))]
     _mechanism: Mechanism,
+    /// Who logs in.
     user: String,
+    /// With which password.
     password: Secret,
 }
 
 #[derive(Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Mechanism {
     #[default]

@@ -66,6 +66,11 @@ impl Command {
         Ok(Self { program, arguments })
     }
 
+    /// The program and its arguments; for one that runs through the shell, `/bin/sh`, `-c` and the text.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        [&self.program].into_iter().chain(&self.arguments).map(String::as_str)
+    }
+
     /// Runs the command to its end, at most for `deadline`.
     ///
     /// Returns as soon as the process itself has ended, even when one that it left behind still holds its output open.

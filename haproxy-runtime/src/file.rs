@@ -185,6 +185,11 @@ impl ConfigFile {
         &self.disk.path
     }
 
+    /// Where a candidate lies, if not beside the file: see [`Staging::At`].
+    pub fn candidate(&self) -> Option<&Path> {
+        self.disk.candidate()
+    }
+
     /// Makes the staging directory, and looks for a reload that an earlier process left undone.
     ///
     /// Call it when the program starts: making the directory is an event to whoever watches the one that it is in.

@@ -34,6 +34,22 @@ impl Reload {
         Self { way: Way::Master(master), deadline }
     }
 
+    /// The command, if it is one that reloads.
+    pub fn command(&self) -> Option<&Command> {
+        match &self.way {
+            Way::Command(command) => Some(command),
+            Way::Master(_) => None,
+        }
+    }
+
+    /// The master, if it is one that reloads.
+    pub fn master(&self) -> Option<&Master> {
+        match &self.way {
+            Way::Command(_) => None,
+            Way::Master(master) => Some(master),
+        }
+    }
+
     /// How long it may take.
     pub fn deadline(&self) -> Duration {
         self.deadline

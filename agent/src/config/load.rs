@@ -74,7 +74,7 @@ impl Default for Times {
 /// plugin that writes another program's configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Top {
+pub(super) struct Top {
     #[serde(default, rename = "services")]
     _services: IgnoredAny,
     #[serde(default, rename = "haproxy")]

@@ -22,6 +22,8 @@ mod place;
 mod port;
 mod raw;
 mod report;
+#[cfg(feature = "schema")]
+pub(crate) mod schema;
 mod section;
 mod service;
 mod several;

@@ -15,53 +15,86 @@ use super::Port;
 
 /// The keys of a service, but for its `discovery`.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Service {
+    /// Servers that are served while discovery finds none.
     pub(crate) default_servers: Vec<Record>,
+    /// Whether `default_servers` are served beside those that are discovered.
     pub(crate) keep_default_servers: bool,
+    /// Whether the servers of before stay while discovery says that there are none.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = true)))]
     pub(crate) use_previous_backends: Option<bool>,
+    /// The port of all servers, whatever their registry says.
     pub(crate) backend_port_override: Option<Port>,
+    /// Whether only the server with the lowest `id` is served.
     pub(crate) leader_election: bool,
+    /// Has no effect.
     #[serde(rename = "load_test_concurrency")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>", extend("deprecated" = true)))]
     pub(crate) _load_test_concurrency: Option<IgnoredAny>,
+    /// How HAProxy serves it.
     pub(crate) haproxy: ServiceHaproxy,
+    /// Whether a file is written for it.
     pub(crate) file_output: ServiceFileOutput,
 }
 
 /// The `file_output` section of a service.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServiceFileOutput {
+    /// Whether it has no file.
     pub(crate) disabled: bool,
 }
 
 /// The top-level `file_output` section.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileOutput {
+    /// Where the files of services are written.
     #[serde(default)]
     pub(crate) output_directory: Option<String>,
 }
 
 /// The `haproxy` section of a service.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServiceHaproxy {
+    /// Whether HAProxy does not serve it.
     pub(crate) disabled: bool,
+    /// The port that HAProxy listens on for it. `null`: `bind_address` says all. Absent: there is no frontend.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Port>"))]
     pub(crate) port: Given<Port>,
+    /// Where HAProxy listens; what the top-level `haproxy` section says unless given.
     pub(crate) bind_address: Option<String>,
+    /// More options of the `bind` line.
     pub(crate) bind_options: Option<String>,
+    /// Options of every `server` line; `%{host}`, `%{port}` and `%{name}` are replaced, `%%` is a percent sign.
     pub(crate) server_options: Option<String>,
+    /// Lines of the frontend.
     pub(crate) frontend: Vec<String>,
+    /// Lines of the backend.
     pub(crate) backend: Vec<String>,
+    /// Lines of frontend and backend, each written where HAProxy takes it.
     pub(crate) listen: Vec<String>,
+    /// Lines for the frontend that all services share.
     pub(crate) shared_frontend: Vec<String>,
+    /// The name of the backend; the service's unless given.
     pub(crate) backend_name: Option<String>,
+    /// The order of servers: `shuffle`, `asc`, `desc` or `no_shuffle`.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["shuffle", "asc", "desc", "no_shuffle"]), extend("default" = "shuffle")))]
     pub(crate) backend_order: Option<String>,
+    /// What a server's cookie is: its `name`, or a `hash` of it.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["name", "hash", null]), extend("default" = "name")))]
     pub(crate) cookie_value_method: Option<String>,
-    /// Synapse's manual has it here, its code at the top.
+    /// Whether the weights that registrations have are used. Synapse's manual has it here, its code at the top.
     pub(crate) use_nerve_weights: Option<bool>,
+    /// The port of all servers; `backend_port_override` wins.
     pub(crate) server_port_override: Option<Port>,
+    /// Adds a backup server at this port for every server.
     pub(crate) server_backup_port: Option<Port>,
 }
 
@@ -70,14 +103,19 @@ pub(crate) const DISCOVERY_KEYS: [&str; 3] = ["method", "label_filters", "label_
 
 /// One of `label_filters`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LabelFilter {
+    /// The name of a label.
     pub(crate) label: String,
+    /// What is compared with its value.
     pub(crate) value: String,
+    /// Whether the label must have that value or must not.
     pub(crate) condition: Condition,
 }
 
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Condition {
     Equals,
@@ -86,86 +124,135 @@ pub(crate) enum Condition {
 
 /// The top-level `haproxy` section.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Haproxy {
+    /// Lines of the section `global`.
     pub(crate) global: Vec<String>,
+    /// Lines of the section `defaults`.
     pub(crate) defaults: Vec<String>,
+    /// More sections, from title to lines.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Vec<String>>"))]
     pub(crate) extra_sections: InOrder<Vec<String>>,
+    /// Lines of the frontend that all services share; there is none unless given.
     #[serde(default)]
     pub(crate) shared_frontend: Option<Vec<String>>,
+    /// Where HAProxy listens for services that do not say.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "localhost")))]
     pub(crate) bind_address: Option<String>,
+    /// Whether HAProxy's configuration file is written.
     #[serde(default = "yes")]
     pub(crate) do_writes: bool,
+    /// Whether HAProxy is reloaded.
     #[serde(default = "yes")]
     pub(crate) do_reloads: bool,
+    /// Whether `check_command` decides about a new file before it goes live.
     #[serde(default)]
     pub(crate) do_checks: bool,
+    /// Whether HAProxy is told of changes over its socket. It is, unless given, where a socket is known.
     #[serde(default)]
     pub(crate) do_socket: Option<bool>,
+    /// The stats sockets of HAProxy: a path or an IP address with a port; those of `global` unless given.
     #[serde(default)]
     pub(crate) socket_file_path: Option<Vec<String>>,
     /// Ours: how long connections to a server that has left may go on, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 300)))]
     pub(crate) drain_timeout: Option<f64>,
     /// Ours: how servers with health checks begin.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["up", "fully-down", null]), extend("default" = "up")))]
     pub(crate) init_state: Option<String>,
     /// Ours: what becomes of servers that somebody else adds to our backends.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["remove", "report", null]), extend("default" = "remove")))]
     pub(crate) foreign_servers: Option<String>,
+    /// HAProxy's configuration file. Required while `do_writes` is true.
     #[serde(default)]
     pub(crate) config_file_path: Option<String>,
+    /// Where a new file lies while it is checked. Required while `do_checks` is true.
     #[serde(default)]
     pub(crate) candidate_config_file_path: Option<String>,
+    /// Reloads HAProxy: a shell line, or a program with its arguments. This or `master_socket_path` is required while `do_reloads` is true.
     #[serde(default)]
     pub(crate) reload_command: Option<Command>,
-    /// Ours: HAProxy's master, which reloads instead of a command.
+    /// Ours: the socket of HAProxy's master (`haproxy -W -S`), which reloads instead of a command.
     #[serde(default)]
     pub(crate) master_socket_path: Option<String>,
+    /// Checks a new file, `$SYNAPSE_CANDIDATE`. Required while `do_checks` is true.
     #[serde(default)]
     pub(crate) check_command: Option<Command>,
     /// Ours: how long a reload may take, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 30)))]
     pub(crate) reload_timeout: Option<f64>,
     /// Ours: how long the check command may take, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 30)))]
     pub(crate) check_timeout: Option<f64>,
+    /// The least time between two reloads, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 2)))]
     pub(crate) restart_interval: Option<f64>,
+    /// By how much of itself that time is stretched at most, at random: from 0 to 10.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 0)))]
     pub(crate) restart_jitter: Option<f64>,
+    /// Where what sources said last is kept across restarts; nowhere unless given.
     #[serde(default)]
     pub(crate) state_file_path: Option<String>,
+    /// How old what it has may be to be used, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 86400)))]
     pub(crate) state_file_ttl: Option<f64>,
+    /// What servers are shuffled by; the host's name unless given.
     #[serde(default)]
     pub(crate) server_order_seed: Option<i64>,
+    /// The highest id of a server.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 65535)))]
     pub(crate) max_server_id: Option<u32>,
+    /// Whether the weights that registrations have are used.
     #[serde(default)]
     pub(crate) use_nerve_weights: bool,
 }
 
 /// The top-level `statsd` section.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Statsd {
+    /// Where metrics are sent: a name or an address.
     pub(crate) host: Option<String>,
+    /// The port there (UDP).
     pub(crate) port: Option<Port>,
+    /// From a metric's name to the share of it that is sent: from 0 to 1.
     pub(crate) sample_rate: BTreeMap<String, f64>,
 }
 
 /// The top-level `agent` section, which is ours.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Agent {
+    /// How long the first answers are waited for before anything is written, in seconds.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 10)))]
     pub(crate) startup_wait: Option<f64>,
+    /// How long no news must come before what has come is applied, in seconds.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 0.005)))]
     pub(crate) settle: Option<f64>,
+    /// How long news may be held back by further news, in seconds.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 0.1)))]
     pub(crate) settle_max: Option<f64>,
+    /// The first pause after a failure of a source, in seconds.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 0.5)))]
     pub(crate) backoff_min: Option<f64>,
+    /// The longest pause after failures of a source, in seconds.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 30)))]
     pub(crate) backoff_max: Option<f64>,
+    /// Whether the configuration is read again when its files change.
     pub(crate) watch_config: Option<bool>,
 }
 
@@ -193,6 +280,26 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
 pub(crate) enum Command {
     Shell(String),
     Program(Vec<String>),
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Command {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Command".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["string", "array"],
+            "x-exact": true,
+            "items": { "type": "string" },
+            "minItems": 1,
+        })
+    }
 }
 
 impl<'de> Deserialize<'de> for Command {

@@ -5,13 +5,20 @@ use discovery_docker::{Daemon, DockerConfig, Server};
 
 use crate::{
     config::{Problem, Section},
-    registry::Source,
+    registry::{Origin, Source},
 };
 
 /// `docker`: the containers of an image on one server, or on several.
 pub(crate) fn docker(section: &Section) -> Result<Source, Vec<Problem>> {
     let (servers, selector, every) = section.parse::<DockerConfig>()?.into_parts();
-    Ok(Source::new(move |context| -> Box<dyn Watcher> {
+    let origins =
+        |server: &Server| (server.to_string(), Some(Origin::new(format!("Docker at {server}"), None)));
+    let parts: Vec<_> = servers.iter().map(origins).collect();
+    let alone = match &parts[..] {
+        [(_, Some(origin))] => Some(origin.clone()),
+        _ => None,
+    };
+    let source = Source::new(move |context| -> Box<dyn Watcher> {
         let backoff = context.backoff();
         let member = |server: &Server| {
             let daemon = context.shared(server.daemon().clone(), |config| Daemon::new(config, backoff));
@@ -28,7 +35,12 @@ pub(crate) fn docker(section: &Section) -> Result<Source, Vec<Problem>> {
         let union = Multi::union(context.service(), members, backoff);
         context.show(union.view());
         Box::new(union)
-    }))
+    });
+    let source = source.made_of(parts);
+    Ok(match alone {
+        Some(Origin { place, account }) => source.at(place, account),
+        None => source,
+    })
 }
 
 #[cfg(test)]

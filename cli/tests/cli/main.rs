@@ -1,6 +1,7 @@
 //! The program from outside: arguments, files and signals in; text, exit codes and files out.
 
 mod check;
+mod doctor;
 mod examples;
 mod live;
 mod log;
@@ -10,6 +11,7 @@ mod plan;
 mod program;
 mod render;
 mod report;
+mod schema;
 mod services;
 mod signal;
 mod split;

@@ -13,6 +13,7 @@ use crate::decode::Decode;
 pub(super) struct Decoding(pub(super) Decode);
 
 #[derive(Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Method {
     #[default]
@@ -21,12 +22,32 @@ enum Method {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct DecodeMap {
+    /// The format of registrations.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "nerve")))]
     method: Method,
+    /// Which of the endpoints of a server set; the main one unless given.
     #[serde(default)]
     endpoint_name: Option<String>,
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Decoding {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Decoding".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let (name, map) = (generator.subschema_for::<Method>(), generator.subschema_for::<DecodeMap>());
+        schemars::json_schema!({ "anyOf": [name, map] })
+    }
 }
 
 impl<'de> Deserialize<'de> for Decoding {

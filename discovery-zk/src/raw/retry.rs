@@ -12,19 +12,28 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 
 /// `retry_policy`: its pauses, if it has any.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "WrittenPolicy")]
+#[cfg_attr(feature = "schema", schemars(into = "WrittenPolicy"))]
 pub(super) struct RetryPolicy(pub(super) Option<Backoff>);
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct WrittenPolicy {
+    /// Has no effect: nothing gives up here. More than 0.
     #[serde(default)]
     max_attempts: Option<i64>,
+    /// Has no effect: nothing gives up here. Seconds, more than 0.
     #[serde(default)]
     max_delay: Option<Seconds>,
+    /// The first pause, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 0.5)))]
     base_interval: Option<Seconds>,
+    /// The longest pause, in seconds, at most 3600.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 60)))]
     max_interval: Option<Seconds>,
 }
 

@@ -97,6 +97,13 @@ impl Disk {
             == (&other.path, &other.staging, other.mode, other.follows)
     }
 
+    pub(super) fn candidate(&self) -> Option<&Path> {
+        match &self.staging {
+            Staging::Beside => None,
+            Staging::At(candidate) => Some(candidate),
+        }
+    }
+
     pub(super) fn prepare(&self) -> Result<Prepared, WriteError> {
         let target = self.target()?;
         let existed = target.staging.exists();
