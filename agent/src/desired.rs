@@ -19,6 +19,7 @@ pub(crate) struct Shape {
     pub(crate) has_frontend: bool,
     pub(crate) bind: Option<Bind>,
     pub(crate) frontend: Vec<Line>,
+    pub(crate) frontend_name: Name,
     pub(crate) backend_name: Name,
     pub(crate) backend: Vec<Line>,
     pub(crate) shared_frontend: Vec<Line>,
@@ -138,7 +139,7 @@ impl Shape {
         let mut service = Service::new(self.service.clone(), backend);
         service.shared_frontend.clone_from(&self.shared_frontend);
         if self.has_frontend {
-            let mut frontend = Frontend::new(self.service.clone(), self.backend_name.clone());
+            let mut frontend = Frontend::new(self.frontend_name.clone(), self.backend_name.clone());
             frontend.lines.clone_from(&self.frontend);
             frontend.bind.clone_from(&self.bind);
             service.frontend = Some(frontend);

@@ -112,6 +112,7 @@ fn built_for(sample: &str) -> bool {
         ("zookeeper_dns", cfg!(all(feature = "zk", feature = "dns"))),
         ("zookeeper", cfg!(feature = "zk")),
         ("dns", cfg!(feature = "dns")),
+        ("docker", cfg!(feature = "docker")),
         ("ec2tag", cfg!(feature = "ec2")),
     ];
     // A method that is misspelt is in no build.

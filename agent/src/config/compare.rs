@@ -43,7 +43,7 @@ impl Haproxy {
     }
 
     fn inherited(&self) -> impl PartialEq {
-        (&self.bind_address, self.use_nerve_weights, self.max_server_id, self.order_seed)
+        (&self.bind_address, &self.frontend_name, self.use_nerve_weights, self.max_server_id, self.order_seed)
     }
 }
 

@@ -19,7 +19,7 @@ impl Copies {
 
     /// What is to be read as services: the one called `name`, or `NAME_0`, `NAME_1`, … with the same section.
     ///
-    /// They listen at the same port, as Synapse has them: the system divides connections among them. A `backend_name` is numbered
+    /// They listen at the same port, as Synapse has them: the system divides connections among them. A `backend_name` or `frontend_name` is numbered
     /// as they are, since HAProxy takes it once.
     pub(super) fn of(
         &mut self,
@@ -58,11 +58,13 @@ impl Copies {
 /// The section of one copy.
 fn numbered(section: &Section, index: usize) -> Section {
     let mut node = section.node().clone();
-    if let Some(name) = inside(&mut node, "haproxy").and_then(|haproxy| inside(haproxy, "backend_name"))
-        && let Some(text) = name.text()
-    {
-        name.value = Value::Str(format!("{text}_{index}"));
-        name.spelling = None;
+    for key in ["backend_name", "frontend_name"] {
+        if let Some(name) = inside(&mut node, "haproxy").and_then(|haproxy| inside(haproxy, key))
+            && let Some(text) = name.text()
+        {
+            name.value = Value::Str(format!("{text}_{index}"));
+            name.spelling = None;
+        }
     }
     Section::new(node, section.path().clone())
 }
@@ -111,7 +113,8 @@ mod tests {
 
     #[test]
     fn copies_listen_at_one_port_and_have_backends_of_their_own() {
-        let listen = "load_test_concurrency: 2, haproxy: {port: 81, backend_name: pool}";
+        let listen =
+            "load_test_concurrency: 2, haproxy: {port: 81, backend_name: pool, frontend_name: pool-in}";
         let text = config(&service(listen)).unwrap().render(&Catalog::new(Vec::new()));
         let words = ["frontend ", "bind ", "default_backend ", "backend ", "server "];
         let lines: Vec<_> = text
@@ -122,12 +125,12 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "frontend web_0",
+                "frontend pool-in_0",
                 "bind localhost:81",
                 "default_backend pool_0",
                 "backend pool_0",
                 "server 10.0.0.1:80 10.0.0.1:80 id 1",
-                "frontend web_1",
+                "frontend pool-in_1",
                 "bind localhost:81",
                 "default_backend pool_1",
                 "backend pool_1",

@@ -27,6 +27,8 @@ pub(crate) struct Haproxy {
     pub(crate) extra_sections: Vec<Extra>,
     pub(crate) shared_frontend: Option<Vec<Line>>,
     pub(crate) bind_address: String,
+    /// With `%{name}` for the service's.
+    pub(crate) frontend_name: String,
     pub(crate) use_nerve_weights: bool,
     pub(crate) max_server_id: ServerId,
     /// What servers are shuffled by.
@@ -52,6 +54,8 @@ pub(crate) struct Output {
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Synapse's `restart_interval`, in seconds.
 const RESTART_INTERVAL: f64 = 2.0;
+/// What stands for a service's name in `frontend_name`.
+pub(super) const SERVICE_NAME: &str = "%{name}";
 
 impl Haproxy {
     /// Reads the section. What is wrong goes to `problems`, what is worth knowing to `warnings`. With problems, what it
@@ -74,6 +78,10 @@ impl Haproxy {
         let max_server_id = raw.max_server_id.map_or(Ok(ServerId::DEFAULT_MAX), ServerId::new);
         let max_server_id = max_server_id
             .map_err(|error| problems.push(section.problem_at("max_server_id", error.to_string())));
+        if raw.frontend_name.as_ref().is_some_and(|text| !text.contains(SERVICE_NAME)) {
+            let message = "`%{name}` has to be in it, or all services had one frontend";
+            problems.push(section.problem_at("frontend_name", message));
+        }
         let blank = Self::blank();
         Self {
             present: true,
@@ -82,6 +90,7 @@ impl Haproxy {
             extra_sections,
             shared_frontend,
             bind_address: raw.bind_address.unwrap_or(blank.bind_address),
+            frontend_name: raw.frontend_name.unwrap_or(blank.frontend_name),
             use_nerve_weights: raw.use_nerve_weights,
             max_server_id: max_server_id.unwrap_or(blank.max_server_id),
             order_seed: raw.server_order_seed.map(i64::cast_unsigned),
@@ -99,6 +108,7 @@ impl Haproxy {
             extra_sections: Vec::new(),
             shared_frontend: None,
             bind_address: "localhost".to_owned(),
+            frontend_name: SERVICE_NAME.to_owned(),
             use_nerve_weights: false,
             max_server_id: ServerId::DEFAULT_MAX,
             order_seed: None,

@@ -222,14 +222,23 @@ fn services(
 /// Two services that HAProxy could not tell apart, or could not both listen for.
 fn clashes(services: &[(Section, Service)], haproxy: &Haproxy, problems: &mut Vec<Problem>) {
     let (mut names, mut backends, mut binds) = (HashSet::new(), HashMap::new(), HashMap::new());
+    let mut frontends = HashMap::new();
     for (section, service) in services {
         if !names.insert(&service.name) {
             problems.push(section.problem(format!("there is a service `{}` already", service.name)));
             continue;
         }
         let Some(shape) = &service.shape else { continue };
-        if service.name.as_str() == "shared-frontend" && haproxy.shared_frontend.is_some() {
-            problems.push(section.problem("the frontend that all services share has this name"));
+        if shape.has_frontend {
+            let name = &shape.frontend_name;
+            if name.as_str() == "shared-frontend" && haproxy.shared_frontend.is_some() {
+                problems.push(section.problem("the frontend that all services share has this name"));
+            }
+            if let Some(first) = frontends.insert(name, &service.name) {
+                problems.push(
+                    section.problem(format!("service `{first}` already has a frontend called `{name}`")),
+                );
+            }
         }
         if let Some(first) = backends.insert(&shape.backend_name, &service.name) {
             let message = format!("service `{first}` already has a backend called `{}`", shape.backend_name);

@@ -118,6 +118,7 @@ impl Service {
             ("bind_address", address(asked) == address(own), LISTENS),
             ("bind_options", options(asked) == options(own), LISTENS),
             ("backend_name", name(asked) == name(own), "it could be another service's"),
+            ("frontend_name", asked.frontend_name == own.frontend_name, "it could be another service's"),
             (
                 "use_nerve_weights",
                 weights(asked) == weights(own),

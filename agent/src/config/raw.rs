@@ -84,6 +84,9 @@ pub(crate) struct ServiceHaproxy {
     pub(crate) shared_frontend: Vec<String>,
     /// The name of the backend; the service's unless given.
     pub(crate) backend_name: Option<String>,
+    /// The name of the frontend; unless given, what the top-level `haproxy` section makes of the service's, or the service's itself.
+    /// HAProxy 3.3 and newer take no frontend that is called as a backend is.
+    pub(crate) frontend_name: Option<String>,
     /// The order of servers: `shuffle`, `asc`, `desc` or `no_shuffle`.
     #[cfg_attr(feature = "schema", schemars(extend("examples" = ["shuffle", "asc", "desc", "no_shuffle"]), extend("default" = "shuffle")))]
     pub(crate) backend_order: Option<String>,
@@ -142,6 +145,9 @@ pub(crate) struct Haproxy {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(extend("default" = "localhost")))]
     pub(crate) bind_address: Option<String>,
+    /// What frontends are called, with `%{name}` for the service's name: `%{name}-in`, say. The service's name alone unless given,
+    /// which is the backend's, too, and then refused by HAProxy 3.3 and newer.
+    pub(crate) frontend_name: Option<String>,
     /// Whether HAProxy's configuration file is written.
     #[serde(default = "yes")]
     pub(crate) do_writes: bool,

@@ -8,7 +8,7 @@ use haproxy_render::{
 
 use super::{
     Node, Port, Problem, Section, Value,
-    haproxy::Haproxy,
+    haproxy::{Haproxy, SERVICE_NAME},
     lines::Lines,
     raw::{self, Given},
     service::Findings,
@@ -50,6 +50,13 @@ pub(super) fn read(
     let backend_name = backend_name
         .map_err(|error| found.problems.push(section.problem_at("backend_name", error.to_string())))
         .ok();
+    let frontend_name = Name::parse(&match &raw.frontend_name {
+        Some(text) => text.clone(),
+        None => haproxy.frontend_name.replace(SERVICE_NAME, name.as_str()),
+    });
+    let frontend_name = frontend_name
+        .map_err(|error| found.problems.push(section.problem_at("frontend_name", error.to_string())))
+        .ok();
     let cookie_value = cookie_value(&section, raw, found.problems);
     let bind = bind(&section, raw, haproxy, found);
     let order = order(&section, raw, haproxy.order_seed, found.warnings);
@@ -70,6 +77,7 @@ pub(super) fn read(
         frontend,
         has_frontend: !matches!(raw.port, Given::Absent),
         bind,
+        frontend_name: frontend_name?,
         backend_name: backend_name?,
         reserved_ids: reserved_ids(&backend),
         backend,

@@ -91,6 +91,8 @@ fn what_would_fail_later_is_refused_when_the_configuration_is_read() {
             "haproxy.restart_interval: the gap between reloads",
         ),
         (vec![("/haproxy/restart_jitter", json!(-1))], "haproxy.restart_jitter: "),
+        (vec![("/haproxy/frontend_name", json!("in"))], "haproxy.frontend_name: `%{name}` has to be in it"),
+        (vec![("/services/web/haproxy/frontend_name", json!("a b"))], "services.web.haproxy.frontend_name: "),
         (
             vec![("/haproxy/shared_frontend", json!([])), ("/services/web/haproxy/backend_name", json!("w"))],
             "fine: ",
