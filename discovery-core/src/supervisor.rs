@@ -29,6 +29,15 @@ pub struct Observed {
     pub confirmed: Option<Instant>,
     /// How the source is doing.
     pub health: Health,
+    /// How often it has failed since it was first asked.
+    pub failures: u64,
+}
+
+impl Observed {
+    fn failed(&mut self, health: Health) {
+        self.failures = self.failures.saturating_add(1);
+        self.health = health;
+    }
 }
 
 /// How a source is doing. These are all the cases there are: whoever shows them is to match each.
@@ -146,14 +155,14 @@ async fn work<W: Watcher>(
                     Retry::After(asked) => backoff.clamp(asked),
                     Retry::Never => {
                         warn!(service, source, error = %error.chain(), "source has ended; its last answer stays in use");
-                        publish.send_modify(|now| now.health = Health::Ended { error });
+                        publish.send_modify(|now| now.failed(Health::Ended { error }));
                         return;
                     }
                 };
                 if failures.is_power_of_two() && failures.trailing_zeros() % 2 == 0 {
                     warn!(service, source, error = %error.chain(), failures, ?pause, "source fails; its last answer stays in use");
                 }
-                publish.send_modify(|now| now.health = Health::Degraded { failures, since, error });
+                publish.send_modify(|now| now.failed(Health::Degraded { failures, since, error }));
                 sleep(pause).await;
             }
         }

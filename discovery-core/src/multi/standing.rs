@@ -84,7 +84,7 @@ mod tests {
 
     fn observed(answered: bool, health: Health) -> Observed {
         let snapshot = answered.then(Snapshot::default);
-        Observed { snapshot, confirmed: None, health }
+        Observed { snapshot, confirmed: None, health, failures: 0 }
     }
 
     fn degraded(failures: u32, since: Instant) -> Health {
