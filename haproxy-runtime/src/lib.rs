@@ -56,7 +56,7 @@ pub use error::{ApplyError, CommandError, InvalidCommand, InvalidPace, ReloadErr
 pub use file::{ConfigFile, Failure, How, Prepared, Staged, Staging, Text, Written};
 pub use live::{
     Behind, Cause, Course, Deed, Filed, Live, LiveCounters, LiveError, LiveFault, Preview, Progress,
-    ReloadDeed, Restored, Tended, Verification,
+    ReloadDeed, Restored, Sight, Tended, Verification,
 };
 pub use reload::{Attempt, Pace, Reload};
 pub use socket::{

@@ -16,6 +16,7 @@ mod preview;
 mod reloading;
 mod repair;
 mod settling;
+mod sight;
 mod tending;
 
 use std::{sync::Arc, time::Duration};
@@ -36,6 +37,7 @@ pub use self::{
     error::{LiveError, LiveFault, Restored},
     filing::{Behind, Filed},
     preview::{Course, Preview},
+    sight::Sight,
 };
 use crate::{
     apply::Applier,
@@ -43,7 +45,7 @@ use crate::{
     error::WriteError,
     file::{ConfigFile, Notable, Prepared, Text},
     reload::{Pace, Reload},
-    socket::{Identity, Sockets},
+    socket::{Identity, Revision, Sockets},
 };
 
 /// How often a change is planned anew because HAProxy was replaced meanwhile.
@@ -126,6 +128,7 @@ pub struct Live {
     good: Option<Arc<Document>>,
     /// Who answered last as one that can be changed.
     met: Option<Identity>,
+    sight: Option<Sight>,
     /// A process that only a reload helps, and why.
     doubted: Option<(Identity, Cause)>,
     /// What could not be put right, in words: one reload is all that is tried.
@@ -161,6 +164,7 @@ impl Live {
             known: None,
             good: None,
             met: None,
+            sight: None,
             doubted: None,
             incurable: Vec::new(),
             awaited: None,
@@ -322,6 +326,17 @@ impl Live {
     /// The process that is known to run what was applied last, or some of it; `None` before the first apply, and where it can't be told.
     pub fn process(&self) -> Option<Identity> {
         self.known.as_ref().map(|known| known.identity)
+    }
+
+    /// How HAProxy was last found at its sockets; `None`: nobody has looked yet. It is looked at before the first change, whenever
+    /// something goes wrong, and by [`reconcile`](Self::reconcile).
+    pub fn sight(&self) -> Option<&Sight> {
+        self.sight.as_ref()
+    }
+
+    /// The revision that HAProxy is known to run; `None` if that can't be told.
+    pub fn revision(&self) -> Option<Revision> {
+        self.known.as_ref().and_then(Known::revision)
     }
 
     /// The servers by somebody else that were let be, as HAProxy was last looked at: at the first apply, and by

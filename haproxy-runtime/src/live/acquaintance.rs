@@ -8,7 +8,7 @@ use haproxy_render::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Cause, Deed, Live};
+use super::{Cause, Deed, Live, Sight};
 use crate::socket::{CommandLine, Identity, Level, Process, Revision, Socket, Survey};
 
 /// How long a process that is ending is given to be replaced, and how often one looks.
@@ -53,12 +53,14 @@ impl Live {
     pub(super) async fn meet(&mut self) -> Result<(Socket, Process), Cause> {
         self.met = None;
         let end = Instant::now() + SUCCESSION;
-        let (socket, process) = loop {
+        let found = loop {
             match only(self.sockets.survey().await) {
                 Err(Cause::Ending(_)) if Instant::now() < end => sleep(LOOK_EVERY).await,
-                result => break result?,
+                result => break result,
             }
         };
+        self.sight = Some(Sight::of(found.as_ref().map(|(_, process)| process)));
+        let (socket, process) = found?;
         if process.level != Level::Admin {
             return Err(Cause::Level(process.level));
         }
