@@ -28,6 +28,7 @@ use crate::{
     state::{self, Keeper, Memory},
     statsd::{Sending, Statsd},
     status::{AppliedView, SourceView, Status},
+    window::Window,
 };
 
 /// How often the file, and what HAProxy runs, are compared with what they should be: somebody may have changed them.
@@ -47,6 +48,7 @@ pub struct Agent {
     files: Arc<Board>,
     statsd: Arc<Statsd>,
     meter: Meter,
+    window: Window,
 }
 
 /// Why an agent could not do what it was asked to do once.
@@ -82,6 +84,7 @@ impl Agent {
         statsd.configure(config.statsd.as_ref());
         let meter = Meter::new([Arc::clone(&statsd) as Arc<dyn Tell>]);
         let sources = Sources::new(&config, &meter);
+        let window = Window::new(&config);
         Self {
             config,
             sources,
@@ -92,6 +95,7 @@ impl Agent {
             files: Arc::default(),
             statsd,
             meter,
+            window,
         }
     }
 
@@ -105,7 +109,8 @@ impl Agent {
         let (sources, memory) = (self.sources.views(), Arc::clone(&self.memory));
         let configuration = self.inbox.handle.status();
         let (pulse, files) = (Arc::clone(&self.pulse), Arc::clone(&self.files));
-        Status { sources, applied: self.applied.subscribe(), memory, configuration, pulse, files }
+        let (applied, window) = (self.applied.subscribe(), self.window.status());
+        Status { sources, applied, memory, configuration, pulse, files, window }
     }
 
     /// Runs until `stop` is ready. An apply that has begun is finished first, and the file brought up to date, within five seconds;
@@ -115,8 +120,10 @@ impl Agent {
     /// source has not answered by then is served as the state file knows it, or else keeps the servers that HAProxy's file has
     /// for it. Whatever fails is logged, shown in the [`Status`], and tried again. Another configuration is taken over as its
     /// [`Handle`] says.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
+        let status = self.status();
+        self.window.open(status);
         let mut reconciler = Reconciler::start(self).await;
         let pulse = Arc::clone(&reconciler.pulse);
         let begun = Instant::now();
@@ -309,12 +316,13 @@ struct Reconciler {
     /// Looks at the sources for whoever counts.
     lookout: JoinSet<()>,
     sending: Sending,
+    window: Window,
 }
 
 impl Reconciler {
     async fn start(agent: Agent) -> Self {
         let status = agent.status();
-        let Agent { config, sources, applied, memory, inbox, pulse, files, statsd, meter } = agent;
+        let Agent { config, sources, applied, memory, inbox, pulse, files, statsd, meter, window } = agent;
         pulse.busy(patience(&config.haproxy.output));
         meter.tell(Event::Started);
         let sending = Sending::start(statsd, config.statsd.as_ref()).await;
@@ -344,6 +352,7 @@ impl Reconciler {
             meter,
             lookout,
             sending,
+            window,
         }
     }
 

@@ -71,6 +71,7 @@
 //! | `etcd` | the discovery method `etcd` | yes |
 //! | `docker` | the discovery method `docker` | no |
 //! | `ec2` | the discovery method `ec2tag`; a build without it never compiles the AWS SDK | no |
+//! | `status` | the status over HTTP, for people, programs and Prometheus: `status` in a configuration, and [`http`] | no |
 //! | `zk` | the discovery methods `zookeeper` and `zookeeper_poll` | no |
 //! | `dns` | the discovery method `dns`; with `zk` also `zookeeper_dns` and `zookeeper_dns_poll` | no |
 //! | `zk-tls` | TLS and SASL for them, by a second client | no |
@@ -86,6 +87,8 @@ mod fold;
 mod follower;
 mod generator;
 mod handle;
+#[cfg(feature = "status")]
+pub mod http;
 mod meter;
 mod method;
 mod model;
@@ -100,6 +103,7 @@ mod state;
 mod statsd;
 mod status;
 mod template;
+mod window;
 
 pub use agent::{Agent, AgentError};
 pub use config::{Config, Fingerprint, LoadError, Loaded, Loader};
@@ -112,4 +116,7 @@ pub use haproxy_runtime::Failure;
 pub use plan::{Action, Kind, Planned, PlannedChange, Unanswered};
 pub use registry::{Context, Registry, Source};
 pub use state::StateFileStatus;
-pub use status::{ConfigurationStatus, OutputStatus, ServiceStatus, Status};
+pub use status::{
+    ConfigurationStatus, HaproxyStatus, History, How, OutputStatus, PastChange, Pending, ServiceStatus,
+    Status, WindowStatus,
+};

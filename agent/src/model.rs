@@ -146,12 +146,11 @@ impl Model {
         self.services.contains_key(service)
     }
 
-    /// The endpoints of a service that HAProxy can't serve, and how many it does.
-    pub(crate) fn outcome(&self, service: &str) -> (usize, Rejected) {
-        let Some(state) = self.services.get(service) else { return (0, Rejected::default()) };
-        let servers =
-            state.position.map_or(0, |position| self.document.services[position].backend.servers.len());
-        (servers, state.generator.refused().and(&state.rejected))
+    /// How HAProxy is to serve a service, if at all, and the endpoints of it that it can't.
+    pub(crate) fn outcome(&self, service: &str) -> (Option<Arc<Service>>, Rejected) {
+        let Some(state) = self.services.get(service) else { return (None, Rejected::default()) };
+        let desired = state.position.map(|position| Arc::clone(&self.document.services[position]));
+        (desired, state.generator.refused().and(&state.rejected))
     }
 }
 

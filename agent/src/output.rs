@@ -2,6 +2,8 @@
 
 mod earlier;
 mod handover;
+mod history;
+mod process;
 mod summary;
 mod word;
 
@@ -15,6 +17,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
 pub(crate) use self::earlier::read_back;
+pub use self::{
+    history::{History, How, PastChange},
+    process::HaproxyStatus,
+};
 use self::{
     summary::{NAMED, Summary},
     word::Word,
@@ -72,9 +78,19 @@ enum Way {
 enum Done {
     Nothing,
     /// In words.
-    This(String),
+    This(How, String),
     /// The rest is for later.
-    Until(Instant, Option<String>),
+    Until(Pending, Option<(How, String)>),
+}
+
+/// A change that waits.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Pending {
+    /// When it is made.
+    pub until: Instant,
+    /// Why it takes a reload; empty where every change does.
+    pub causes: Vec<String>,
 }
 
 /// What became of the last apply.
@@ -89,6 +105,14 @@ pub struct OutputStatus {
     pub done: String,
     /// Why the last attempt failed, if it did: it is tried again.
     pub error: Option<String>,
+    /// What waits for the pace of reloads, or to settle; `None`: nothing does.
+    pub pending: Option<Pending>,
+    /// The last changes.
+    pub history: History,
+    /// The revision that HAProxy is known to run; `None`: that can't be told, as without a socket.
+    pub revision: Option<String>,
+    /// HAProxy as it was last found at its socket; `None`: none is used, or nobody has looked yet.
+    pub haproxy: Option<HaproxyStatus>,
     /// Writes, reloads and failures since the start.
     pub counters: Counters,
     /// The servers, as `BACKEND/SERVER`, that somebody else has added to our backends and that are let be: `foreign_servers:
@@ -242,6 +266,8 @@ impl Output {
                 let counters = live.counters();
                 (status.counters, status.live) = (counters.applier, Some(counters));
                 (status.behind, status.unloaded) = (live.behind(), live.unloaded());
+                status.revision = live.revision().map(|revision| revision.to_string());
+                status.haproxy = live.sight().map(HaproxyStatus::from);
                 let foreign: Vec<String> = live.strangers().iter().map(ToString::to_string).collect();
                 if !foreign.is_empty() && foreign != status.foreign_servers {
                     let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
@@ -325,17 +351,23 @@ impl Output {
         self.meter.tell(Event::Turn { took: ended - began });
         self.pause = Some(ended + (ended - began).min(self.settle));
         self.show(status);
+        status.pending = None;
         match result {
-            Ok(Done::Until(until, done)) => {
-                self.retry_at = Some(until);
-                if let Some(done) = done {
-                    info!(changed = %Summary(&self.changes), "{done}");
+            Ok(Done::Until(pending, done)) => {
+                self.retry_at = Some(pending.until);
+                status.pending = Some(pending);
+                if let Some((how, done)) = done {
+                    let changed = Summary(&self.changes).to_string();
+                    info!(changed, "{done}");
+                    status.history.note(how, began, changed, done.clone());
                     (status.done, status.changed) = (done, Some(ended));
                 }
                 return Ok(());
             }
-            Ok(Done::This(done)) => {
-                info!(changed = %Summary(&self.changes), "{done}");
+            Ok(Done::This(how, done)) => {
+                let changed = Summary(&self.changes).to_string();
+                info!(changed, "{done}");
+                status.history.note(how, began, changed, done.clone());
                 (status.done, status.changed) = (done, Some(ended));
             }
             Ok(Done::Nothing) => status.done.clear(),
@@ -398,10 +430,10 @@ impl Output {
         };
         Ok(match &mut self.way {
             Way::Reloads { applier, renderer } => match applier.apply(renderer.pieces(document)).await? {
-                Applied::Deferred { until } => Done::Until(until, None),
+                Applied::Deferred { until } => Done::Until(Pending { until, causes: Vec::new() }, None),
                 Applied::Changed(change) => {
                     checked(change.checked);
-                    Done::This(change.to_string())
+                    Done::This(How::from(&change), change.to_string())
                 }
                 _ => Done::Nothing,
             },
@@ -409,11 +441,12 @@ impl Output {
                 Progress::Deferred { until, causes, done } => {
                     let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
                     debug!(causes = causes.join("; "), "a reload has to wait");
-                    Done::Until(until, done.map(|deed| deed.to_string()))
+                    let done = done.map(|deed| (How::from(&deed), deed.to_string()));
+                    Done::Until(Pending { until, causes }, done)
                 }
                 Progress::Changed(deed) => {
                     checked(deed.reloaded.as_ref().and_then(|reloaded| reloaded.change.checked));
-                    Done::This(deed.to_string())
+                    Done::This(How::from(&deed), deed.to_string())
                 }
                 _ => Done::Nothing,
             },

@@ -6,7 +6,7 @@ use discovery_core::{
     Health, Observed, Rejected, Snapshot,
     multi::{ChildView, View},
 };
-use haproxy_render::Name;
+use haproxy_render::{Name, Service};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -14,7 +14,11 @@ use crate::{
     pulse::Pulse,
     state::{Memory, Restored, StateFileStatus},
 };
-pub use crate::{handle::ConfigurationStatus, output::OutputStatus};
+pub use crate::{
+    handle::ConfigurationStatus,
+    output::{HaproxyStatus, History, How, OutputStatus, PastChange, Pending},
+    window::WindowStatus,
+};
 
 /// A cheap view on a running agent. It goes on showing the last state after the agent has stopped.
 #[derive(Debug, Clone)]
@@ -25,6 +29,7 @@ pub struct Status {
     pub(crate) configuration: watch::Receiver<ConfigurationStatus>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) files: Arc<Board>,
+    pub(crate) window: watch::Receiver<Option<WindowStatus>>,
 }
 
 /// The sources of all services, in the order of the configuration.
@@ -43,8 +48,8 @@ pub(crate) struct SourceView {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppliedView {
     pub(crate) output: OutputStatus,
-    /// How many servers each service has, and what is not served of it.
-    pub(crate) services: HashMap<Name, (usize, Rejected)>,
+    /// How each service is to be served, and what is not served of it.
+    pub(crate) services: HashMap<Name, (Option<Arc<Service>>, Rejected)>,
 }
 
 /// One service at the moment it was looked at.
@@ -70,21 +75,25 @@ pub struct ServiceStatus {
     pub age: Option<Duration>,
     /// How its source is doing.
     pub health: Health,
+    /// How often its source has failed since it was first asked.
+    pub failures: u64,
     /// How many servers HAProxy is to use for it.
     pub servers: usize,
     /// Entries of the source, and endpoints, that are not served because they can't be, and generator configuration of the
     /// registry that is refused.
     pub rejected: Rejected,
+    #[cfg_attr(not(feature = "status"), allow(dead_code, reason = "the status is not served by this build"))]
+    pub(crate) desired: Option<Arc<Service>>,
 }
 
 impl Status {
     /// All services, in the order of the configuration that is in use.
     pub fn services(&self) -> Vec<ServiceStatus> {
         let applied = self.applied.borrow().services.clone();
-        let nothing = (0, Rejected::default());
+        let nothing = (None, Rejected::default());
         let view = |source: &Arc<SourceView>| {
             let observed = source.observed.borrow().clone();
-            let (servers, unservable) = applied.get(&source.service).unwrap_or(&nothing);
+            let (desired, unservable) = applied.get(&source.service).unwrap_or(&nothing);
             let restored = || self.memory.restored(source.service.as_str());
             let restored = observed.snapshot.is_none().then(restored).flatten();
             let age = observed.confirmed.map(|at| Instant::now().saturating_duration_since(at));
@@ -99,7 +108,9 @@ impl Status {
                 rejected: unreadable.and(unservable),
                 snapshot: observed.snapshot,
                 health: observed.health,
-                servers: *servers,
+                failures: observed.failures,
+                servers: desired.as_ref().map_or(0, |desired| desired.backend.servers.len()),
+                desired: desired.clone(),
             }
         };
         self.sources.borrow().iter().map(view).collect()
@@ -118,6 +129,11 @@ impl Status {
     /// How the state file is doing; `None` before the agent runs, and where no file is kept.
     pub fn state_file(&self) -> Option<StateFileStatus> {
         self.memory.status()
+    }
+
+    /// Where the status is served over HTTP, or why it is not; `None` before the agent runs, and where nobody asked for it.
+    pub fn window(&self) -> Option<WindowStatus> {
+        self.window.borrow().clone()
     }
 
     /// Whether the loop that applies gives signs of life: it does so every few seconds while it waits. An apply may take as long as

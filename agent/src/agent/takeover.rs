@@ -68,6 +68,7 @@ impl Reconciler {
         self.files.configure(&config).await;
         self.sending.configure(config.statsd.as_ref()).await;
         let told = reconfigured(&self.config, &config, &fresh, &difference);
+        self.window.reconfigure(&config);
         self.config = config;
         self.output.note(difference.servers);
         self.look_at_everything();

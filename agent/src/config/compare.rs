@@ -23,6 +23,7 @@ impl Config {
             ("agent", self.times == other.times),
             ("file_output", self.file_output == other.file_output),
             ("statsd", self.statsd == other.statsd),
+            ("status", self.window == other.window && self.staleness == other.staleness),
         ];
         parts.into_iter().filter(|(_, same)| !same).map(|(part, _)| part).collect()
     }

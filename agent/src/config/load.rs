@@ -23,6 +23,7 @@ use super::{
     service::{Findings, Service},
     split,
     statsd::{self, Statsd},
+    window::{self, Staleness, Window},
 };
 use crate::{
     desired::{Order, order_seed},
@@ -41,6 +42,9 @@ pub struct Config {
     pub(crate) file_output: Option<PathBuf>,
     /// Where metrics are sent; `None`: nowhere.
     pub(crate) statsd: Option<Statsd>,
+    /// Where the status is served; `None`: nowhere.
+    pub(crate) window: Option<Window>,
+    pub(crate) staleness: Staleness,
     warnings: Report,
 }
 
@@ -85,6 +89,8 @@ pub(super) struct Top {
     _statsd: IgnoredAny,
     #[serde(default, rename = "agent")]
     _agent: IgnoredAny,
+    #[serde(default, rename = "status")]
+    _status: IgnoredAny,
 }
 
 impl Config {
@@ -169,12 +175,16 @@ fn read(
     let services = services(root, registry, &haproxy, problems, warnings);
     let file_output = file_output::read(root, services.as_deref(), &haproxy, problems, warnings);
     let statsd = statsd::read(root, problems, warnings);
+    let (window, staleness) = window::read(root, problems, warnings);
+    let services = services?;
     Some(Config {
-        services: services?,
+        staleness: staleness.with(&services),
+        services,
         haproxy,
         times: times?,
         file_output,
         statsd,
+        window,
         warnings: Report::new(None, Vec::new()),
     })
 }

@@ -32,6 +32,7 @@ mod socket;
 mod split;
 mod state;
 mod statsd;
+mod window;
 
 pub use de::from_node;
 pub use explain::{Difference, Explanation, explain};
@@ -51,3 +52,4 @@ pub(crate) use load::{Times, seconds};
 pub(crate) use report::quoted;
 pub(crate) use service::{Service, read_discovery};
 pub(crate) use statsd::Statsd;
+pub(crate) use window::{Staleness, Window};

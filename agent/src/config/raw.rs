@@ -33,6 +33,8 @@ pub(crate) struct Service {
     #[serde(rename = "load_test_concurrency")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<u32>", extend("deprecated" = true)))]
     pub(crate) _load_test_concurrency: Option<IgnoredAny>,
+    /// How long its source may fail before the agent is not ready, in seconds; as `status.max_staleness` unless said otherwise.
+    pub(crate) max_staleness: Option<f64>,
     /// How HAProxy serves it.
     pub(crate) haproxy: ServiceHaproxy,
     /// Whether a file is written for it.
@@ -260,6 +262,19 @@ pub(crate) struct Agent {
     pub(crate) backoff_max: Option<f64>,
     /// Whether the configuration is read again when its files change.
     pub(crate) watch_config: Option<bool>,
+}
+
+/// The top-level `status` section, which is ours.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Status {
+    /// Where the status is served over HTTP: an address and a port.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "127.0.0.1:3455")))]
+    pub(crate) listen: Option<String>,
+    /// How long the source of a service may fail before the agent is not ready, in seconds.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 60)))]
+    pub(crate) max_staleness: Option<f64>,
 }
 
 fn yes() -> bool {

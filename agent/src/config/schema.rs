@@ -39,6 +39,7 @@ impl Config {
                     "description": "A directory with a file for each service.",
                     "type": ["string", "null"],
                 },
+                "status": described(of::<raw::Status>(), "The status over HTTP."),
                 "statsd": described(of::<raw::Statsd>(), "Where Synapse's metrics are sent."),
             },
             "anyOf": [{ "required": ["haproxy"] }, { "required": ["file_output"] }],

@@ -1,6 +1,6 @@
 //! One service of the configuration.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use discovery_core::{
     Endpoint, Snapshot,
@@ -14,7 +14,7 @@ use super::{
     haproxy::Haproxy,
     raw::{self, DISCOVERY_KEYS},
     report::quoted,
-    several, shape,
+    several, shape, window,
 };
 use crate::{
     desired::Shape,
@@ -33,6 +33,8 @@ pub(crate) struct Service {
     /// What all of it was made of.
     pub(crate) section: Digest,
     pub(crate) rules: Rules,
+    /// How long its source may fail before the agent is not ready, if it says so itself.
+    pub(crate) max_staleness: Option<Duration>,
     /// `None`: HAProxy does not serve it (`disabled`).
     pub(crate) shape: Option<Shape>,
     /// It has a file, where services have files at all.
@@ -101,6 +103,7 @@ impl Service {
             );
             found.problems.push(section.problem(message));
         }
+        let max_staleness = window::max_staleness(section, raw.max_staleness, found.problems);
         let (own, has_file) = (Arc::new(raw.haproxy), !raw.file_output.disabled);
         let (discovery, section) = (said_of_source(section), Digest::of([Some(section.node())]));
         (found.problems.len() == before).then_some(Self {
@@ -110,6 +113,7 @@ impl Service {
             discovery,
             section,
             rules,
+            max_staleness,
             shape,
             has_file,
             own,

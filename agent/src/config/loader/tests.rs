@@ -190,7 +190,7 @@ fn each_problem_names_its_own_file() {
         site.said(),
         [
             "main.yaml:3:36: services.web.haproxi: unknown key; did you mean `haproxy`?",
-            "main.yaml:4:1: other: unknown key; known keys are `services`, `haproxy`, `file_output`, `statsd`, `agent`",
+            "main.yaml:4:1: other: unknown key; known keys are `services`, `haproxy`, `file_output`, `statsd`, `agent`, `status`",
             "conf.d/api.yaml:4:3: services.api.discovery.labels: unknown key",
             "conf.d/api.yaml:5:17: services.api.haproxy.port: expected a port (1 to 65535), found \"http\"",
             "conf.d/bad.json:3:8: mismatched bracket '[' closed by '}'",

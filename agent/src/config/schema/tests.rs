@@ -251,6 +251,7 @@ fn the_schema_has_the_keys_that_are_read_and_no_others() {
     let schema = Config::schema(&Registry::builtin());
     has::<Top>(&schema, &["service_conf_dir"]);
     has::<raw::FileOutput>(&schema["properties"]["file_output"], &[]);
+    has::<raw::Status>(&schema["properties"]["status"], &[]);
     has::<raw::Statsd>(&schema["properties"]["statsd"], &[]);
     has::<raw::Haproxy>(&schema["properties"]["haproxy"], &[]);
     has::<raw::Agent>(&schema["properties"]["agent"], &[]);
