@@ -61,6 +61,7 @@ pub(crate) enum Command {
         file: Option<PathBuf>,
     },
     /// Say what this machine can and can't reach of what the configuration names, and what to do about it; change nothing
+    #[command(after_help = DOCTOR_HELP)]
     Doctor {
         /// As one JSON array, for programs
         #[arg(long)]
@@ -74,6 +75,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Print the JSON Schema of the configuration, for editors
+    #[command(after_help = SCHEMA_HELP)]
     Schema,
     /// Print HAProxy's configuration for what is discovered now; write nothing
     #[command(after_help = RENDER_HELP)]
@@ -160,6 +162,20 @@ const SERVICES_HELP: &str = "\
 Examples:
   synapse-rs services -c /etc/synapse-rs/synapse.yaml
   synapse-rs services -c /etc/synapse-rs/synapse.yaml --json > endpoints.json";
+
+const DOCTOR_HELP: &str = "\
+Exit codes:
+  0  nothing is in the way
+  1  something is
+  2  wrong command line or configuration
+
+Examples:
+  synapse-rs doctor -c /etc/synapse-rs/synapse.yaml
+  synapse-rs doctor -c /etc/synapse-rs/synapse.yaml --json";
+
+const SCHEMA_HELP: &str = "\
+Examples:
+  synapse-rs schema > synapse.schema.json";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

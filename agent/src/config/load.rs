@@ -194,7 +194,8 @@ fn top_level(root: &Section, problems: &mut Vec<Problem>) {
         let message = "only a configuration that is loaded from files has it; this text was not";
         problems.push(root.problem_at(split::KEY, message));
     }
-    if root.get("haproxy").is_none() && !root.has("file_output") {
+    let is_map = matches!(root.node().value, Value::Map(_));
+    if is_map && root.get("haproxy").is_none() && !root.has("file_output") {
         problems.push(root.problem("no config generators supplied: missing key `haproxy` or `file_output`"));
     }
 }

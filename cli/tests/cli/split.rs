@@ -102,10 +102,10 @@ async fn what_differs_from_synapse_is_explained_for_all_files() {
     dir.write("conf.d/web.yaml", WEB.replace("mode http", "reqidel ^X"));
     let outcome = run(&dir, ["check", "--explain", "synapse.conf"]).await;
     assert_eq!(outcome.code, Some(2));
-    let place = "services.web.haproxy.listen[0] (conf.d/web.yaml:3:31)";
+    let place = "services.web.haproxy.listen[0] (conf.d/web.yaml:3:32)";
     assert!(outcome.stdout.contains(place), "{}", outcome.stdout);
     assert!(
-        outcome.stderr.starts_with("synapse.conf: 1 problem\n  conf.d/web.yaml:3:31: "),
+        outcome.stderr.starts_with("synapse.conf: 1 problem\n  conf.d/web.yaml:3:32: "),
         "{}",
         outcome.stderr
     );
