@@ -41,6 +41,10 @@ pub(crate) fn advice(error: &Error) -> Option<&'static str> {
             "see that these registries can be reached from here, or give them longer (`agent.startup_wait`)",
         );
     }
+    #[cfg(feature = "status")]
+    if let Some(agent::http::AskError::Connect { .. }) = error.downcast_ref() {
+        return Some("see that it runs there, and that its configuration has `status`");
+    }
     match error.downcast_ref::<AgentError>()? {
         AgentError::Unanswered { .. } => {
             Some("what the others said is applied; `synapse-rs services` shows what each registry says now")

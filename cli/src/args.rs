@@ -92,6 +92,20 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask a running one for its status: what each registry said last, what HAProxy runs, and what stands between
+    #[cfg(feature = "status")]
+    #[command(after_help = STATUS_HELP)]
+    Status {
+        /// As one JSON object, as `/status` says it
+        #[arg(long)]
+        json: bool,
+        /// Again every two seconds, until interrupted
+        #[arg(long)]
+        watch: bool,
+        /// Where it is, in place of what the configuration says: `http://HOST:PORT`
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
     /// Print a script by which a shell completes this command line
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {
@@ -119,7 +133,7 @@ Exit codes:
   0  success
   1  failure
   2  wrong command line or configuration
-  3  `plan`: something is to do
+  3  `plan`: something is to do; `status`: it is not ready
 
 Examples:
   synapse-rs check -c /etc/synapse.conf.json
@@ -176,6 +190,18 @@ Examples:
 const SCHEMA_HELP: &str = "\
 Examples:
   synapse-rs schema > synapse.schema.json";
+#[cfg(feature = "status")]
+const STATUS_HELP: &str = "\
+Exit codes:
+  0  it is ready
+  1  it could not be asked
+  2  wrong command line or configuration
+  3  it is not ready
+
+Examples:
+  synapse-rs status -c /etc/synapse-rs/synapse.yaml
+  synapse-rs status --url http://127.0.0.1:3455 --watch
+  synapse-rs status --url http://127.0.0.1:3455 --json | jq .obstacles";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

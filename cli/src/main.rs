@@ -2,7 +2,7 @@
 //!
 //! The program is a thin shell around the [`agent`] crate: it parses arguments, starts logging, turns signals into a future, and
 //! picks the exit code: 0 for success, 1 for a failure, 2 for a wrong command line or configuration, 3 for a plan that has
-//! something to do.
+//! something to do, and for the status of an agent that is not ready.
 
 mod advice;
 mod args;
@@ -21,6 +21,8 @@ mod run;
 mod schema;
 mod services;
 mod signals;
+#[cfg(feature = "status")]
+mod status;
 mod systemd;
 
 use std::{process::ExitCode, time::Duration};
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
 async fn carry_out(args: Args) -> Result<ExitCode, Failure> {
     let config = || load::config(args.config.as_deref());
     match args.command.unwrap_or(Command::Run(Run::default())) {
-        Command::Plan { json } => return plan::plan(config()?, json).await,
+        Command::Plan { json } => return Box::pin(plan::plan(config()?, json)).await,
         Command::Run(Run { once: true }) => run::once(config()?).await,
         Command::Run(Run { once: false }) => run::run(load::source(args.config.as_deref())?).await,
         Command::Check { explain, file } => {
@@ -68,6 +70,14 @@ async fn carry_out(args: Args) -> Result<ExitCode, Failure> {
         Command::Schema => schema::schema(),
         Command::Render { endpoints } => render::render(config()?, endpoints.as_deref()).await,
         Command::Services { json } => services::services(config()?, json).await,
+        #[cfg(feature = "status")]
+        Command::Status { json, watch, url } => {
+            let address = match url {
+                Some(url) => status::address(&url)?,
+                None => status::configured(&config()?)?,
+            };
+            return status::status(&address, json, watch).await;
+        }
         Command::Completions { shell } => completions::completions(shell),
         Command::Man { directory } => manual::man(directory.as_deref()),
     }

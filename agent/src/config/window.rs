@@ -1,8 +1,12 @@
 //! Where the status can be seen, and what it is judged by.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
-use super::{Problem, Section, Service, raw, seconds};
+use super::{Config, Problem, Section, Service, raw, seconds};
 
 /// Where the status is served over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,19 @@ impl Staleness {
             services.iter().filter_map(|service| Some((service.name.to_string(), service.max_staleness?)));
         self.own.extend(own);
         self
+    }
+}
+
+impl Config {
+    /// Where the status of an agent with this configuration is found by whoever is on its machine; `None`: it is not served.
+    pub fn status_address(&self) -> Option<SocketAddr> {
+        let mut address = self.window.as_ref()?.listen;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        Some(address)
     }
 }
 
@@ -82,7 +99,7 @@ pub(super) fn max_staleness(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Registry};
+    use crate::Registry;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -101,6 +118,15 @@ mod tests {
         assert_eq!(listen("status: {}\n").as_deref(), Some("127.0.0.1:3455"));
         assert_eq!(listen("status: {listen: 'localhost:9'}\n").as_deref(), Some("127.0.0.1:9"));
         assert_eq!(listen("status: {listen: '[::]:9'}\n").as_deref(), Some("[::]:9"));
+    }
+
+    #[test]
+    fn who_listens_everywhere_is_found_on_this_machine() {
+        let address = |text| read(text).unwrap().status_address().map(|address| address.to_string());
+        assert_eq!(address("status: {listen: '0.0.0.0:9'}\n").as_deref(), Some("127.0.0.1:9"));
+        assert_eq!(address("status: {listen: '[::]:9'}\n").as_deref(), Some("[::1]:9"));
+        assert_eq!(address("status: {listen: '10.0.0.1:9'}\n").as_deref(), Some("10.0.0.1:9"));
+        assert_eq!(address(""), None);
     }
 
     #[test]
