@@ -22,7 +22,8 @@ mod text;
 
 pub use client::{AskError, ask};
 pub use report::{
-    Change, Child, Configuration, Endpoint, Haproxy, Output, Pending, Rejection, Report, Service, StateFile,
+    Change, Child, Configuration, Endpoint, FileOutput, Haproxy, Output, Pending, Rejection, Report, Service,
+    StateFile,
 };
 pub(crate) use serving::serve;
 pub use text::Ago;

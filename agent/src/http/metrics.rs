@@ -149,6 +149,13 @@ impl Scrape {
                 file.writes,
             )?;
         }
+        if let Some(files) = &report.file_output {
+            scrape.gauge(
+                "file_output_failing",
+                "Services whose files of file_output could not be written",
+                count(files.failing),
+            )?;
+        }
         Ok(())
     }
 

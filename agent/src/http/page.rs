@@ -73,6 +73,14 @@ impl Page<'_> {
     }
 }
 
+/// What HAProxy calls a server, where that says more than its address.
+fn name(server: &Endpoint) -> &str {
+    let name = server.name.as_deref().unwrap_or_default();
+    let address = name.strip_prefix(&server.host).and_then(|rest| rest.strip_prefix(':'));
+    let same = address.is_some_and(|port| port.parse() == Ok(server.port));
+    if same { "" } else { name }
+}
+
 /// A time for people; a dash where there is none.
 fn ago(seconds: impl Borrow<Option<f64>>) -> String {
     seconds.borrow().map_or_else(|| "–".to_owned(), time)

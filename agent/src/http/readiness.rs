@@ -6,7 +6,7 @@ use discovery_core::{Health, WatchError};
 use tokio::time::Instant;
 
 use super::text::{Ago, line};
-use crate::{OutputStatus, ServiceStatus, config::Staleness};
+use crate::{FileOutputStatus, OutputStatus, ServiceStatus, config::Staleness};
 
 /// How many services are named.
 const NAMED: usize = 100;
@@ -40,6 +40,7 @@ pub(super) fn obstacles(
     alive: bool,
     services: &[ServiceStatus],
     output: &OutputStatus,
+    files: Option<&FileOutputStatus>,
     staleness_of: &Staleness,
     now: Instant,
 ) -> Vec<String> {
@@ -67,6 +68,15 @@ pub(super) fn obstacles(
         && let Some(trouble) = &haproxy.trouble
     {
         obstacles.push(format!("haproxy: it takes no commands: {}", line(trouble)));
+    }
+    if let Some(files) = files
+        && let Some(error) = &files.error
+    {
+        obstacles.push(format!(
+            "file_output: {} services have not the files that they should: {}",
+            files.failing,
+            line(error)
+        ));
     }
     let (mut named, mut more) = (0_usize, 0_usize);
     for service in services {

@@ -31,6 +31,8 @@ pub struct Report {
     pub configuration: Configuration,
     /// How the state file is doing; none is kept if it is not there.
     pub state_file: Option<StateFile>,
+    /// How the files of services are doing; there are none if it is not there.
+    pub file_output: Option<FileOutput>,
 }
 
 /// A service.
@@ -232,5 +234,26 @@ pub struct StateFile {
     /// How often it was written.
     pub writes: u64,
     /// Why the last write failed, if it did.
+    pub error: Option<String>,
+}
+
+/// The files of services.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct FileOutput {
+    /// The directory that they are in.
+    pub directory: String,
+    /// How many files in it are ours.
+    pub files: usize,
+    /// How often one was written.
+    pub writes: u64,
+    /// How many were removed.
+    pub removals: u64,
+    /// For how long not all of them have been as they should be.
+    pub behind_seconds: Option<f64>,
+    /// For how many services the last attempt failed.
+    pub failing: usize,
+    /// Why it failed.
     pub error: Option<String>,
 }

@@ -10,14 +10,14 @@ use super::{
     digest::{of_servers, of_services},
     readiness::{obstacles, staleness},
     report::{
-        Change, Child, Configuration, Endpoint, Haproxy, Output, Pending, Rejection, Report, Service,
-        StateFile,
+        Change, Child, Configuration, Endpoint, FileOutput, Haproxy, Output, Pending, Rejection, Report,
+        Service, StateFile,
     },
     text::line,
 };
 use crate::{
-    ConfigurationStatus, HaproxyStatus, OutputStatus, PastChange, ServiceStatus, StateFileStatus, Status,
-    config::Staleness,
+    ConfigurationStatus, FileOutputStatus, HaproxyStatus, OutputStatus, PastChange, ServiceStatus,
+    StateFileStatus, Status, config::Staleness,
 };
 
 /// How many endpoints, and servers, are listed of a service, and of all services together. The others are counted.
@@ -31,7 +31,8 @@ impl Report {
     pub(super) fn of(status: &Status, longest: &Staleness, details: bool) -> Self {
         let (now, at) = (Instant::now(), SystemTime::now());
         let (alive, output, services) = (status.is_alive(), status.output(), status.services());
-        let obstacles = obstacles(alive, &services, &output, longest, now);
+        let files = status.file_output();
+        let obstacles = obstacles(alive, &services, &output, files.as_ref(), longest, now);
         let mut left = if details { OF_ALL } else { 0 };
         let services: Vec<Service> = services
             .iter()
@@ -52,6 +53,7 @@ impl Report {
             output: of_output(&output, now, at),
             configuration: of_configuration(&status.configuration()),
             state_file: status.state_file().as_ref().map(of_state_file),
+            file_output: files.as_ref().map(of_files),
         }
     }
 }
@@ -213,6 +215,18 @@ fn of_state_file(file: &StateFileStatus) -> StateFile {
         bytes: file.bytes,
         writes: file.writes,
         error: file.error.as_deref().map(line),
+    }
+}
+
+fn of_files(files: &FileOutputStatus) -> FileOutput {
+    FileOutput {
+        directory: line(&files.directory.to_string_lossy()),
+        files: files.files,
+        writes: files.writes,
+        removals: files.removals,
+        behind_seconds: files.behind.map(since),
+        failing: files.failing,
+        error: files.error.as_deref().map(line),
     }
 }
 
