@@ -89,7 +89,7 @@ fn main() {
 }
 
 async fn measure(title: &str, put: Put, told: Told, rounds: usize) {
-    let place = Place::build(told).await;
+    let place = Box::pin(Place::build(told)).await;
     let (mut came, mut went, mut alone) = (Timeline::default(), Timeline::default(), Timeline::default());
     let (mut with, before) = (String::new(), place.reloads().await);
     for _ in 0..rounds {

@@ -71,7 +71,7 @@ async fn one_change(client: &str, children: u16) {
     assert!(arrival.len() <= 3, "{arrival:?}");
 
     let before = zookeeper.requests().len();
-    let changed = registration(u16::try_from(half + 1).unwrap()).with_weight(9);
+    let changed = registration(u16::try_from(half + 1).expect("it is half of one")).with_weight(9);
     registrar.set(&nodes[half], changed.json()).await;
     web.until("the weight", |now| {
         now.snapshot.as_ref().is_some_and(|known| weights(known).contains(&Some(9)))

@@ -44,7 +44,7 @@ async fn a_directory_that_cannot_be_made_is_named() {
 async fn on_a_terminal(arguments: &str, no_color: bool) -> String {
     let dir = Dir::new("terminal");
     write_site(&dir, &format!("{COUNTED}agent: {{startup_wait: 1.5}}\n"));
-    let config = std::fs::read_to_string(dir.join("synapse.yaml")).unwrap();
+    let config = std::fs::read_to_string(dir.join("synapse.yaml")).expect("it was written just now");
     dir.write("synapse.yaml", config.replacen("path: endpoints.yaml", "path: nowhere.yaml", 1));
     let mut command = Command::new("script");
     let line = format!("{} {arguments} -c synapse.yaml", env!("CARGO_BIN_EXE_synapse-rs"));

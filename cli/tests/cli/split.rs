@@ -21,7 +21,7 @@ haproxy: {port: 3213, listen: [mode http]}
 
 fn site() -> Dir {
     let dir = Dir::new("split");
-    std::fs::create_dir(dir.join("conf.d")).unwrap();
+    std::fs::create_dir(dir.join("conf.d")).expect("the directory is new");
     dir.write("synapse.conf", MAIN);
     dir.write("conf.d/web.yaml", WEB);
     dir
