@@ -15,9 +15,9 @@ async fn it_tells_its_version() {
 async fn help_names_the_commands_and_the_exit_codes() {
     let outcome = run(&Dir::new("usage"), ["--help"]).await;
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
-    let codes = "Exit codes:\n  0  success\n  1  failure\n  2  wrong command line or configuration\n  3  `plan`: something is to do\n";
+    let codes = "Exit codes:\n  0  success\n  1  failure\n  2  wrong command line or configuration\n  3  `plan`: something is to do; `status`: it is not ready\n";
     assert!(outcome.stdout.contains(codes), "{}", outcome.stdout);
-    for command in ["run", "check", "doctor", "plan", "schema", "render", "services"] {
+    for command in ["run", "check", "doctor", "plan", "schema", "render", "services", "status"] {
         assert!(outcome.stdout.contains(&format!("\n  {command} ")), "{command}: {}", outcome.stdout);
     }
 }
