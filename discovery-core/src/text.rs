@@ -31,9 +31,12 @@ pub fn printable(text: &str, most: usize) -> String {
     shown
 }
 
-/// Zero-width characters, line separators and the marks that reverse the direction of text.
+/// Zero-width characters, line separators and the marks that reverse the direction of text, the deprecated ones among them.
 fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(
+        character,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -57,5 +60,6 @@ mod tests {
     fn nothing_can_end_a_line_or_steer_a_terminal() {
         assert_eq!(printable("a\r\n\u{9b}b\0", 9), r"a\r\n\u{9b}b\u{0}");
         assert_eq!(printable("a\u{2028}\u{202e}b", 9), r"a\u{2028}\u{202e}b");
+        assert_eq!(printable("\u{61c}a\u{206f}", 9), r"\u{61c}a\u{206f}");
     }
 }

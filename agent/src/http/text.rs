@@ -2,29 +2,14 @@
 
 use std::{fmt, time::Duration};
 
+use discovery_core::printable;
+
 /// How much of a text is shown, in characters.
 const SHOWN: usize = 1000;
 
 /// A text on one line, of bounded length, in which nothing moves a cursor or turns the direction of reading.
 pub(super) fn line(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len().min(SHOWN));
-    for (count, character) in text.trim_end().chars().enumerate() {
-        if count == SHOWN {
-            shown.push('…');
-            break;
-        }
-        if character.is_control() || is_invisible(character) {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
-/// Marks that have a text read otherwise than it is written, ends of lines that are no control characters, and the like.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    printable(text.trim_end(), SHOWN)
 }
 
 /// A duration for people: its greatest unit, and no fraction.

@@ -109,9 +109,12 @@ fn escaped(line: &str) -> String {
     shown
 }
 
-/// Zero-width characters, line separators and the marks that reverse the direction of text.
+/// Zero-width characters, line separators and the marks that reverse the direction of text, the deprecated ones among them.
 fn is_invisible(char: char) -> bool {
-    matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(
+        char,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 /// Keeps the end of a stream: that is where commands say why they failed.
