@@ -148,6 +148,8 @@ impl Handle {
     pub async fn reconfigure(&self, config: Config) -> Result<Reconfigured, ReconfigureError> {
         let (answer, answered) = oneshot::channel();
         let request = Request { config: Box::new(config), answer };
+        // Here, and not when it is its turn: what is found out about a newer one meanwhile is to stay shown.
+        self.accept();
         self.requests.send(request).await.map_err(|_| ReconfigureError::Stopped)?;
         answered.await.unwrap_or(Err(ReconfigureError::Stopped))
     }

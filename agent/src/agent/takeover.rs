@@ -46,10 +46,7 @@ impl Reconciler {
         let staged = self.running.stage(&config, earlier);
         let now = Instant::now();
         let until = now + config.times.startup_wait;
-        self.inbox.handle.tell(|status| {
-            status.waiting = Some(now);
-            status.failure = None;
-        });
+        self.inbox.handle.tell(|status| status.waiting = Some(now));
         self.coming = Some(Coming { config: *config, staged, until, answer });
     }
 

@@ -62,3 +62,19 @@ async fn an_agent_that_does_not_run_takes_over_nothing() {
     assert_eq!(waiting.await.unwrap(), Err(ReconfigureError::Stopped));
     assert!(!site.file().contains("stuck"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_was_found_while_another_configuration_was_in_line_stays_shown() {
+    let site = two();
+    let agent = Agent::new(site.config());
+    let (handle, status) = (agent.handle(), agent.status());
+    handle.refuse("old");
+    let (given, config) = (handle.clone(), site.config());
+    let taken = tokio::spawn(async move { given.reconfigure(config).await });
+    until("it to be in line", || status.configuration().failure.is_none()).await;
+    handle.refuse("newer");
+    let running = tokio::spawn(agent.run(std::future::pending()));
+    taken.await.unwrap().unwrap();
+    assert_eq!(status.configuration().failure.unwrap().error, "newer");
+    running.abort();
+}
