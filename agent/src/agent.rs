@@ -1,32 +1,32 @@
 //! The agent: sources, folds, HAProxy.
 
+mod reconciler;
 mod takeover;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use discovery_core::{Catalog, WatchError};
-use haproxy_render::{Document, Name, render};
+use haproxy_render::render;
 use thiserror::Error;
 use tokio::{
     sync::watch,
-    task::JoinSet,
     time::{Instant, sleep_until},
 };
 use tracing::{error, info};
 
-use self::takeover::Coming;
+use self::reconciler::Reconciler;
 use crate::{
     config::{Config, Times},
-    file_output::{Board, Files},
+    file_output::Board,
     handle::{self, Handle, Inbox},
-    meter::{Event, Lookout, Meter, Tell},
-    model::{Changed, Model},
+    meter::{Meter, Tell},
+    model::Model,
     news::News,
-    output::{Output, OutputStatus, Ready, chain, read_back},
-    pulse::{Pulse, patience},
+    output::{Ready, chain},
+    pulse::Pulse,
     sources::{Running, Sources},
-    state::{self, Keeper, Memory},
-    statsd::{Sending, Statsd},
+    state::{self, Memory},
+    statsd::Statsd,
     status::{AppliedView, SourceView, Status},
     window::Window,
 };
@@ -270,7 +270,7 @@ impl Config {
 /// Waits until what is new may be applied. Cancel safe.
 async fn settled(news: &News, ready: Ready, times: Times) {
     match ready {
-        Ready::Settled(earliest) => news.settle(times.settle, times.settle_max, earliest).await,
+        Ready::Settled => news.settle(times.settle, times.settle_max).await,
         Ready::At(Some(at)) => sleep_until(at).await,
         Ready::At(None) => {}
     }
@@ -297,137 +297,4 @@ pub(crate) async fn silent(running: &Running, waited: Duration) -> Vec<(String, 
     let views = running.first_answers(waited).await;
     let error = |view: &SourceView| view.observed.borrow().health.error().map(WatchError::chain);
     views.iter().map(|view| (view.service.to_string(), error(view))).collect()
-}
-
-/// The state of a running agent.
-struct Reconciler {
-    config: Config,
-    inbox: Inbox,
-    /// The configuration that is to be taken over when its new sources have answered.
-    coming: Option<Coming>,
-    running: Running,
-    model: Model,
-    output: Output,
-    applied: watch::Sender<AppliedView>,
-    keeper: Keeper,
-    pulse: Arc<Pulse>,
-    files: Files,
-    meter: Meter,
-    /// Looks at the sources for whoever counts.
-    lookout: JoinSet<()>,
-    sending: Sending,
-    window: Window,
-}
-
-impl Reconciler {
-    async fn start(agent: Agent) -> Self {
-        let status = agent.status();
-        let Agent { config, sources, applied, memory, inbox, pulse, files, statsd, meter, window } = agent;
-        pulse.busy(patience(&config.haproxy.output));
-        meter.tell(Event::Started);
-        let sending = Sending::start(statsd, config.statsd.as_ref()).await;
-        let mut output = Output::new(&config.haproxy.output, config.times).with_meter(meter.clone());
-        output.prepare().await;
-        let before = read_back(&config.haproxy.output).await;
-        let mut model = Model::new(&config.services, &config.haproxy, before);
-        let keeper = Keeper::start(&config, memory, &mut model, sources.views()).await;
-        let files = Files::start(files, &config, meter.clone()).await;
-        let begun = Instant::now();
-        let running = sources.start();
-        meter.tell(Event::SourcesStarted { took: begun.elapsed() });
-        let mut lookout = JoinSet::new();
-        lookout.spawn(Lookout::new(status, meter.clone()).run());
-        info!(services = running.views().len(), "started; waiting for the first answers");
-        Self {
-            config,
-            inbox,
-            coming: None,
-            running,
-            model,
-            output,
-            applied,
-            keeper,
-            pulse,
-            files,
-            meter,
-            lookout,
-            sending,
-            window,
-        }
-    }
-
-    /// Writes what is left to write, each within some seconds. Why the files of services are not as they should be, if they are not.
-    async fn finish(&mut self) -> Result<(), String> {
-        let ((), written) = tokio::join!(self.keeper.finish(), self.files.finish());
-        self.lookout.shutdown().await;
-        self.meter.tell(Event::Stopped);
-        self.sending.finish().await;
-        written
-    }
-
-    fn look_at_everything(&mut self) {
-        self.running.news.take();
-        self.meter.tell(Event::Update);
-        let views = self.running.views();
-        self.look_at(views.iter().map(|view| view.service.clone()));
-    }
-
-    /// Whether anything is different for HAProxy.
-    fn look_at_news(&mut self) -> bool {
-        let marked = self.running.news.take();
-        let (different, for_files) = self.look_at(marked);
-        if different || for_files {
-            self.meter.tell(Event::Update);
-        }
-        different
-    }
-
-    /// Whether anything is different for HAProxy, and for the files of services.
-    fn look_at(&mut self, services: impl IntoIterator<Item = Name>) -> (bool, bool) {
-        let (mut changed, mut outcomes) = (Vec::<Changed>::new(), Vec::new());
-        let mut for_files = false;
-        for service in services {
-            let (said, name) = (self.running.said(&service), service.as_str());
-            changed.extend(self.model.refresh(name, said.as_ref(), self.output.live()));
-            self.keeper.note(name, &self.model);
-            if let Some((served, heard)) = self.model.served(name) {
-                for_files |= self.files.say(name, served, heard);
-            }
-            let outcome = self.model.outcome(name);
-            outcomes.push((service, outcome));
-        }
-        self.applied.send_if_modified(|view| {
-            view.services.extend(outcomes);
-            // Whoever waits, waits for an apply.
-            false
-        });
-        let different = !changed.is_empty();
-        self.output.note(changed);
-        (different, for_files)
-    }
-
-    /// Shows how the file is doing. Whoever waits, waits for an apply, or for a failure.
-    fn show(&mut self) {
-        self.applied.send_if_modified(|view| {
-            let failed =
-                |status: &OutputStatus| status.behind.as_ref().is_some_and(|behind| behind.error.is_some());
-            let before = failed(&view.output);
-            self.output.show(&mut view.output);
-            before != failed(&view.output)
-        });
-    }
-
-    /// Says that what comes now may take as long as an apply.
-    fn busy(&self) {
-        self.pulse.busy(patience(&self.config.haproxy.output));
-    }
-
-    async fn apply(&mut self) -> Result<(), AgentError> {
-        self.busy();
-        let document: &Document = self.model.document();
-        let mut status = self.applied.borrow().output.clone();
-        let result = self.output.apply(document, &mut status).await;
-        self.applied.send_modify(|view| view.output = status);
-        result
-    }
 }

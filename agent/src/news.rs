@@ -9,7 +9,7 @@ use std::{
 use haproxy_render::Name;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 
 /// A set of services to look at, and a bell. Marking a service twice is the same as once: what counts is the state that is
@@ -43,19 +43,16 @@ impl News {
         }
     }
 
-    /// Waits until nothing has been marked for `quiet`, but no longer than `longest`, and not before `earliest`. Cancel safe.
+    /// Waits until nothing has been marked for `quiet`, but no longer than `longest`. Cancel safe.
     ///
     /// A stream of news faster than `quiet` must not be put off for ever: hence `longest`.
-    pub(crate) async fn settle(&self, quiet: Duration, longest: Duration, earliest: Option<Instant>) {
+    pub(crate) async fn settle(&self, quiet: Duration, longest: Duration) {
         let limit = Instant::now() + longest;
         loop {
             let pause = quiet.min(limit.saturating_duration_since(Instant::now()));
             if pause.is_zero() || timeout(pause, self.bell.notified()).await.is_err() {
                 break;
             }
-        }
-        if let Some(earliest) = earliest {
-            sleep_until(earliest).await;
         }
     }
 }
@@ -87,7 +84,7 @@ mod tests {
         let start = Instant::now();
         let news = News::default();
         news.mark(&web());
-        news.settle(5 * MS, 100 * MS, None).await;
+        news.settle(5 * MS, 100 * MS).await;
         assert!((5 * MS..=10 * MS).contains(&start.elapsed()), "{:?}", start.elapsed());
     }
 
@@ -102,15 +99,7 @@ mod tests {
             }
         });
         let start = Instant::now();
-        news.settle(5 * MS, 100 * MS, None).await;
+        news.settle(5 * MS, 100 * MS).await;
         assert_eq!(start.elapsed(), 100 * MS);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_settled_before_the_earliest_moment() {
-        let news = News::default();
-        let start = Instant::now();
-        news.settle(5 * MS, 100 * MS, Some(start + 2000 * MS)).await;
-        assert_eq!(start.elapsed(), 2000 * MS);
     }
 }

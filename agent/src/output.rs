@@ -4,15 +4,15 @@ mod earlier;
 mod handover;
 mod history;
 mod process;
+mod status;
 mod summary;
+mod way;
 mod word;
 
 use std::{future::pending, time::Duration};
 
-use haproxy_render::{Document, Renderer};
-use haproxy_runtime::{
-    Applied, Applier, Behind, Counters, Filed, Live, LiveCounters, Pace, Preview, Progress,
-};
+use haproxy_render::Document;
+use haproxy_runtime::{Applied, Counters, Filed, Live, Pace, Preview, Progress};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -20,11 +20,9 @@ pub(crate) use self::earlier::read_back;
 pub use self::{
     history::{History, How, PastChange},
     process::HaproxyStatus,
+    status::{OutputStatus, Pending},
 };
-use self::{
-    summary::{NAMED, Summary},
-    word::Word,
-};
+use self::{summary::Summary, way::Way, word::Word};
 use crate::{
     AgentError, config,
     meter::{Event, Meter},
@@ -59,19 +57,10 @@ pub(crate) struct Output {
 /// When news may be applied.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ready {
-    /// When it is quiet, but not before this.
-    Settled(Option<Instant>),
+    /// When it is quiet.
+    Settled,
     /// Then, however much more there is; `None`: at once.
     At(Option<Instant>),
-}
-
-/// How HAProxy gets to run what it should.
-#[derive(Debug)]
-enum Way {
-    /// By its file and reloads alone.
-    Reloads { applier: Box<Applier>, renderer: Renderer },
-    /// By commands, where they do.
-    Commands(Box<Live>),
 }
 
 /// What one apply has done.
@@ -83,85 +72,11 @@ enum Done {
     Until(Pending, Option<(How, String)>),
 }
 
-/// A change that waits.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Pending {
-    /// When it is made.
-    pub until: Instant,
-    /// Why it takes a reload; empty where every change does.
-    pub causes: Vec<String>,
-}
-
-/// What became of the last apply.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct OutputStatus {
-    /// When HAProxy was last brought to what it should run, or found to run it already.
-    pub applied: Option<Instant>,
-    /// When something was last changed for HAProxy, in part or in whole.
-    pub changed: Option<Instant>,
-    /// What was done then, in words, by commands or by a reload and why; empty when nothing was to do.
-    pub done: String,
-    /// Why the last attempt failed, if it did: it is tried again.
-    pub error: Option<String>,
-    /// What waits for the pace of reloads, or to settle; `None`: nothing does.
-    pub pending: Option<Pending>,
-    /// The last changes.
-    pub history: History,
-    /// The revision that HAProxy is known to run; `None`: that can't be told, as without a socket.
-    pub revision: Option<String>,
-    /// HAProxy as it was last found at its socket; `None`: none is used, or nobody has looked yet.
-    pub haproxy: Option<HaproxyStatus>,
-    /// Writes, reloads and failures since the start.
-    pub counters: Counters,
-    /// The servers, as `BACKEND/SERVER`, that somebody else has added to our backends and that are let be: `foreign_servers:
-    /// report`. HAProxy is looked at at the start and once a minute.
-    pub foreign_servers: Vec<String>,
-    /// What was done over HAProxy's socket since the start; `None`: none is used.
-    pub live: Option<LiveCounters>,
-    /// Since when the file does not hold what HAProxy was told by commands, and why; `None`: it does. For a moment that is so after
-    /// each change. With an error, a HAProxy that is started now begins with what was there before.
-    pub behind: Option<Behind>,
-    /// Since when HAProxy does not run what its file holds, because whoever is to reload it (`do_reloads: false`) has not; `None`: that is
-    /// not so, or not for long. It is looked at once a minute.
-    pub unloaded: Option<Instant>,
-}
-
 impl Output {
     pub(crate) fn new(output: &config::Output, times: config::Times) -> Self {
-        let way = match (&output.socket, &output.file) {
-            (Some(socket), Some(file)) => {
-                let mut live = Live::new(file.clone(), socket.sockets.clone(), output.pace)
-                    .with_settle(times.settle, times.settle_max)
-                    .with_drain_timeout(socket.drain_timeout)
-                    .with_init_state(socket.init_state)
-                    .with_strangers(socket.strangers);
-                if let Some(check) = &output.check {
-                    live = live.with_check(check.clone());
-                }
-                if let Some(reload) = &output.reload {
-                    live = live.with_reload(reload.clone());
-                }
-                Way::Commands(Box::new(live))
-            }
-            (_, file) => {
-                let mut applier = Applier::new(output.pace);
-                if let Some(file) = file {
-                    applier = applier.with_file(file.clone());
-                }
-                if let Some(check) = &output.check {
-                    applier = applier.with_check(check.clone());
-                }
-                if let Some(reload) = &output.reload {
-                    applier = applier.with_reload(reload.clone());
-                }
-                Way::Reloads { applier: Box::new(applier), renderer: Renderer::default() }
-            }
-        };
         let word = Word::new(output.file.clone());
         Self {
-            way,
+            way: Way::new(output, times),
             retry_at: None,
             failures: 0,
             changes: Vec::new(),
@@ -198,11 +113,22 @@ impl Output {
     /// When what is new may be applied.
     pub(crate) fn ready(&self) -> Ready {
         match &self.way {
-            // What comes is news: it does not pay for the failures of what was there before.
-            Way::Reloads { applier, .. } => Ready::Settled(applier.ready_at_for_another(Instant::now())),
+            Way::Reloads { .. } => Ready::Settled,
             // Reloads wait; commands need not.
             Way::Commands(_) => Ready::At(self.pause.filter(|at| *at > Instant::now())),
         }
+    }
+
+    /// Puts off what is new until the pace permits it, and says so; `None`: it may be applied now.
+    pub(crate) fn hold(&mut self) -> Option<Pending> {
+        let until = match &self.way {
+            // What comes is news: it does not pay for the failures of what was there before.
+            Way::Reloads { applier, .. } => applier.ready_at_for_another(Instant::now())?,
+            // What of it are commands does not wait.
+            Way::Commands(_) => return None,
+        };
+        self.retry_at = Some(until);
+        Some(Pending { until, causes: Vec::new() })
     }
 
     /// Has the file follow the commands. Returns when that changes the status; true: apply now. Cancel safe.
@@ -255,30 +181,6 @@ impl Output {
                 servers = leaving.len(),
                 "some servers that have left still have connections: they get no more, and the next run, or reload, deletes them"
             );
-        }
-    }
-
-    /// Brings the status up to date with the file.
-    pub(crate) fn show(&self, status: &mut OutputStatus) {
-        match &self.way {
-            Way::Reloads { applier, .. } => status.counters = applier.counters(),
-            Way::Commands(live) => {
-                let counters = live.counters();
-                (status.counters, status.live) = (counters.applier, Some(counters));
-                (status.behind, status.unloaded) = (live.behind(), live.unloaded());
-                status.revision = live.revision().map(|revision| revision.to_string());
-                status.haproxy = live.sight().map(HaproxyStatus::from);
-                let foreign: Vec<String> = live.strangers().iter().map(ToString::to_string).collect();
-                if !foreign.is_empty() && foreign != status.foreign_servers {
-                    let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-                    warn!(
-                        count = foreign.len(),
-                        servers = named,
-                        "somebody else has added servers to our backends; letting them be, as `foreign_servers` has it"
-                    );
-                }
-                status.foreign_servers = foreign;
-            }
         }
     }
 

@@ -7,7 +7,7 @@ use haproxy_render::Name;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::Reconciler;
+use super::reconciler::Reconciler;
 use crate::{
     config::Config,
     handle::{Answer, ReconfigureError, Reconfigured, Request},

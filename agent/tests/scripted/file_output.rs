@@ -11,6 +11,8 @@ use agent::{AgentError, discovery::testing::Step};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use tokio::time::Instant;
+
 use crate::site::{Running, Site, endpoint, fails, line, says, until};
 
 /// A site whose services have files in a directory that is not there yet.
@@ -306,4 +308,18 @@ async fn a_single_run_that_could_not_write_a_file_says_so() {
         "{error:?}"
     );
     assert_eq!(site.servers("web"), [line(1, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_do_not_wait_for_the_pace_of_reloads() {
+    let (_dir, out, site) = site();
+    let site = site
+        .service("web", || vec![says([1]), Step::Wait(Duration::from_secs(5)), says([1, 2])])
+        .set(&["haproxy", "restart_interval"], json!(600));
+    let running = run(&site).await;
+    let begun = Instant::now();
+    until("it to be written", || hosts(&out, "web").is_some_and(|hosts| hosts.len() == 2)).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(site.servers("web"), [line(1, 1)]);
+    running.stop().await;
 }

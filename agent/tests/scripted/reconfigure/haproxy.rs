@@ -1,9 +1,16 @@
 //! What all services share, and how HAProxy is told.
 
-use serde_json::json;
+use std::time::Duration;
 
-use super::{told, two};
-use crate::site::line;
+use agent::discovery::testing::Step;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{SECOND, told, two};
+use crate::{
+    fake::{Does, Fake, Says},
+    site::{Site, line, says, until},
+};
 
 #[tokio::test(start_paused = true)]
 async fn what_stands_around_the_services_is_one_write() {
@@ -55,5 +62,37 @@ async fn a_failed_write_is_mended_by_another_path() {
     let site = site.set(&["haproxy", "config_file_path"], json!(good));
     running.reconfigure(site.config()).await;
     assert_eq!((running.status.output().error, site.served("web")), (None, vec![1, 2]));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_taken_over_while_a_write_waits_for_its_pace() {
+    let site = Site::new()
+        .service("web", || vec![says([1]), Step::Wait(SECOND), says([1, 2])])
+        .set(&["haproxy", "restart_interval"], json!(600));
+    let mut running = site.start();
+    running.applied().await;
+    until("the write to wait", || running.status.output().pending.is_some()).await;
+    let site = site.set(&["haproxy", "restart_interval"], json!(0));
+    let taken = timeout(10 * SECOND, running.handle.reconfigure(site.config())).await;
+    assert_eq!(told(&taken.unwrap().unwrap()), r#"+[] -[] ~[] s[] ["how HAProxy is told"]"#);
+    let written = timeout(10 * SECOND, until("it to be written", || site.served("web") == [1, 2])).await;
+    written.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn without_its_socket_nothing_is_shown_of_what_haproxy_runs() {
+    let fake = Fake::process(&Says::new(7), |_| Does::Says(String::new()));
+    let site = two().set(&["haproxy", "socket_file_path"], json!(fake.path()));
+    let mut running = site.start();
+    let deadline = Duration::from_secs(30);
+    let looked = until("HAProxy to be found", || running.status.output().haproxy.is_some());
+    timeout(deadline, looked).await.unwrap();
+    let site = site.set(&["haproxy", "do_socket"], json!(false));
+    running.reconfigure(site.config()).await;
+    let output = running.status.output();
+    assert!(output.haproxy.is_none() && output.live.is_none() && output.revision.is_none(), "{output:?}");
+    assert!(output.behind.is_none() && output.unloaded.is_none(), "{output:?}");
     running.stop().await;
 }
