@@ -73,10 +73,19 @@ impl Follower {
     /// Dropping the future ends it: what the agent was given is in use, or not, as [`Handle::reconfigure`] says.
     pub async fn run(mut self, reload: &Notify) {
         let handle = self.handle.clone();
+        tokio::select! {
+            biased;
+            // A disk that does not answer is not waited for.
+            () = handle.stopped() => {}
+            () = self.follow(reload) => {}
+        }
+    }
+
+    /// Follows for ever, or until the runtime ends.
+    async fn follow(&mut self, reload: &Notify) {
         loop {
             tokio::select! {
                 biased;
-                () = handle.stopped() => return,
                 () = taken(self.taking.as_mut()) => self.taking = None,
                 () = reload.notified() => {
                     info!("told to read the configuration again");

@@ -1,13 +1,13 @@
 //! An agent that follows the files of its configuration.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use agent::{Agent, ConfigurationStatus, Follower, Loader, Status, discovery::testing::Step};
 use serde_json::json;
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{SECOND, two};
@@ -191,4 +191,24 @@ async fn a_mistake_can_be_mended_while_its_answers_are_waited_for() {
     until("it to be served", || site.served("new") == [9]).await;
     assert!(!site.file().contains("stuck"));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn it_ends_with_the_agent_though_the_disk_does_not_answer() {
+    let site = site();
+    let running = Following::start(&site, &with(&site, &["db", "web"])).await;
+    // Whoever opens a pipe waits for somebody to write.
+    let path = running.file.clone();
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    running.reload.notify_one();
+    // Until it has been told.
+    while timeout(Duration::ZERO, running.reload.notified()).await.is_ok() {
+        running.reload.notify_one();
+        tokio::task::yield_now().await;
+    }
+    let ended = timeout(30 * SECOND, running.stop()).await;
+    // Or the thread that waits would keep the runtime.
+    drop(std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap());
+    ended.expect("it ends");
 }
