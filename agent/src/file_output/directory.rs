@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, TryLockError},
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
@@ -10,7 +10,7 @@ use std::{
 use discovery_core::Snapshot;
 use haproxy_runtime::{ConfigFile, WriteError};
 use tokio::task::spawn_blocking;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{
     backend, file_name,
@@ -21,10 +21,14 @@ use super::{
 ///
 /// A file is ours if the manifest names it, and the manifest does so before the file is made. One thing is done at a time: a disk that
 /// hangs takes one thread, however much there is to write.
+///
+/// While it is open, nobody else who asks has it open: what one of two agents calls its own, the other would remove.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
     ours: Manifest,
+    /// Held for its lock; `None` where the file system has none.
+    _lock: Option<fs::File>,
 }
 
 /// Why a file is not as it should be.
@@ -34,6 +38,8 @@ pub(super) enum FileError {
         "provided output directory {path:?} is not present or creatable; make it, or let the user that this program runs as make it"
     )]
     Directory { path: PathBuf, source: io::Error },
+    #[error("another agent keeps its files in {path:?}; give each an `output_directory` of its own")]
+    Taken { path: PathBuf },
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("reading {path:?}")]
@@ -53,6 +59,14 @@ impl Directory {
             if let Err(source) = fs::create_dir_all(&path) {
                 return Err(FileError::Directory { path, source });
             }
+            let lock = match lock(&path) {
+                Ok(lock) => Some(lock),
+                Err(TryLockError::WouldBlock) => return Err(FileError::Taken { path }),
+                Err(TryLockError::Error(error)) => {
+                    debug!(path = %path.display(), %error, "going on without a lock on the directory");
+                    None
+                }
+            };
             let manifest = path.join(manifest::NAME);
             let ours = match read(&manifest, manifest::MAX_BYTES) {
                 Ok(None) => Manifest::default(),
@@ -62,7 +76,7 @@ impl Directory {
                 }),
                 Err(source) => return Err(FileError::Read { path: manifest, source }),
             };
-            Ok(Self { path, ours })
+            Ok(Self { path, ours, _lock: lock })
         })
         .await
     }
@@ -147,6 +161,13 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {
     spawn_blocking(work).await.map_err(FileError::Thread)?
+}
+
+/// The directory itself, locked until it is dropped: a file for that would be one more among other people's.
+fn lock(path: &Path) -> Result<fs::File, TryLockError> {
+    let directory = fs::File::open(path).map_err(TryLockError::Error)?;
+    directory.try_lock()?;
+    Ok(directory)
 }
 
 /// A regular file's text; `None` if there is nothing, or something else, or more than `longest`.

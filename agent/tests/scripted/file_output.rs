@@ -323,3 +323,23 @@ async fn files_do_not_wait_for_the_pace_of_reloads() {
     assert_eq!(site.servers("web"), [line(1, 1)]);
     running.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_two_agents_with_one_directory_the_second_waits_for_the_end_of_the_first() {
+    let (_dir, out, site) = site();
+    let first = run(&site.service("web", || vec![says([1])])).await;
+    let other = || Site::new().set(&["file_output"], json!({ "output_directory": out }));
+    let other = other().service("db", || vec![says([2])]);
+    let second = other.start();
+    let shown = || second.status.file_output().and_then(|files| files.error);
+    until("that to be shown", || shown().is_some()).await;
+    assert!(shown().unwrap().starts_with("another agent keeps its files in"), "{:?}", shown());
+    until("HAProxy to be served all the same", || other.served("db") == [2]).await;
+    assert_eq!(names(&out), ["web.json"]);
+    let error = other.once().await.unwrap_err();
+    assert!(matches!(&error, AgentError::FileOutput(why) if why.contains("another agent")), "{error:?}");
+    first.stop().await;
+    until("the second to have its file", || names(&out) == ["db.json"]).await;
+    until("the trouble to be over", || shown().is_none()).await;
+    second.stop().await;
+}
