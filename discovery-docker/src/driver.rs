@@ -23,8 +23,10 @@ const GAP: Duration = Duration::from_millis(100);
 const GAP_FACTOR: u32 = 4;
 /// The longest random pause behind an interval.
 const JITTER: Duration = Duration::from_secs(1);
-/// Docker answers that it will tell events a moment before it begins to: what happens in between is seen by asking again then.
-const SETTLED: Duration = Duration::from_secs(1);
+/// When to ask again after something has happened. Docker tells that a container has ended or pauses before its own list says so,
+/// by a tenth of a second where nothing else happens; and it answers that it will tell events a moment before it begins to.
+const AFTERMATH: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
 /// Events that lasted so long were not refused.
 const STABLE: Duration = Duration::from_secs(10);
 /// How many pieces of the stream of events are read between two questions. More would tell no more.
@@ -76,8 +78,8 @@ pub(crate) struct Driver {
     rest: Instant,
     hearing: Option<Hearing>,
     heard_since: Option<Instant>,
-    /// When to ask because it has just begun to listen.
-    settled: Option<Instant>,
+    /// When something happened last, or it began to listen.
+    stirred: Option<Instant>,
     pieces: u32,
     deaf: u32,
     listen_at: Instant,
@@ -103,7 +105,7 @@ impl Driver {
             rest: now,
             hearing: None,
             heard_since: None,
-            settled: None,
+            stirred: None,
             pieces: 0,
             deaf: 0,
             listen_at: now,
@@ -163,25 +165,33 @@ impl Driver {
 
     /// When there is something to do next.
     fn next(&self) -> Option<Instant> {
-        let ask = [self.due, self.news].into_iter().flatten().min().map(|at| at.max(self.rest));
+        let ask = [self.due, self.news, self.aftermath()].into_iter().flatten().min();
+        let ask = ask.map(|at| at.max(self.rest));
         let ask = ask.filter(|_| self.asking.is_none());
         let listen = (self.wants_to_listen() && self.listen_at > Instant::now()).then_some(self.listen_at);
         ask.into_iter().chain(listen).min()
     }
 
+    /// When to ask because what has happened may not have been in the last answer yet.
+    fn aftermath(&self) -> Option<Instant> {
+        let stirred = self.stirred?;
+        AFTERMATH.iter().map(|after| stirred + *after).find(|at| *at > self.begun)
+    }
+
     fn ask(&mut self, now: Instant) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if self.asking.is_some() || self.rest > now || !(is_due(self.due) || is_due(self.news)) {
+        let told = is_due(self.news) || is_due(self.aftermath());
+        if self.asking.is_some() || self.rest > now || !(is_due(self.due) || told) {
             return;
         }
         self.listeners.retain(|listener| !listener.slot.is_closed());
         if self.listeners.is_empty() {
-            (self.due, self.news, self.hearing, self.heard_since) = (None, None, None, None);
+            (self.due, self.news, self.stirred) = (None, None, None);
+            (self.hearing, self.heard_since) = (None, None);
             return;
         }
-        self.told = is_due(self.news) || is_due(self.settled);
+        self.told = told;
         self.news = self.news.filter(|at| *at > now);
-        self.settled = self.settled.filter(|at| *at > now);
         (self.due, self.begun, self.pieces) = (None, now, 0);
         let (client, version) = (self.client.clone(), self.version);
         self.asking = Some(Box::pin(async move {
@@ -220,7 +230,7 @@ impl Driver {
                 let every = self.every();
                 let jitter = (every / 10).min(JITTER).mul_f64(fastrand::f64());
                 self.rest = now + GAP.max(took * GAP_FACTOR).min(every);
-                self.due = Some(now + every + jitter).into_iter().chain(self.settled).min();
+                self.due = Some(now + every + jitter);
             }
             Err(failure) => {
                 self.failures = self.failures.saturating_add(1);
@@ -230,7 +240,7 @@ impl Driver {
                     listener.slot.send_modify(|slot| slot.fail(error.clone()));
                 }
                 // It may be another one when it is back.
-                (self.version, self.failed, self.news) = (None, Some(error), None);
+                (self.version, self.failed, self.news, self.stirred) = (None, Some(error), None, None);
                 (self.hearing, self.heard_since, self.listen_at) = (None, None, now);
                 (self.rest, self.due) = (now + pause, Some(now + pause));
             }
@@ -254,13 +264,12 @@ impl Driver {
             Heard::Begun(Ok(events)) => {
                 self.heard_since = Some(now);
                 // What has happened before nobody will tell.
-                self.news = Some(now);
-                self.settled = Some(now + SETTLED);
+                (self.news, self.stirred) = (Some(now), Some(now));
                 self.hearing = Some(hear(events));
             }
             Heard::Something(events) => {
                 self.pieces += 1;
-                self.news = Some(self.news.unwrap_or(now));
+                (self.news, self.stirred) = (Some(self.news.unwrap_or(now)), Some(now));
                 self.hearing = Some(hear(events));
             }
             Heard::Begun(Err(failure)) | Heard::End(failure) => {

@@ -29,6 +29,12 @@ impl Docker {
         Self { fake: Fake::socket(&path).await, server, held: Vec::new(), _dir: dir }
     }
 
+    /// Its list says so at once: whoever begins to watch is to be told what is so now.
+    fn run(&self, containers: Vec<Value>) {
+        self.fake.run_quietly(containers);
+        self.fake.tell("container", "start");
+    }
+
     fn member(&self) -> Member {
         let backoff = Backoff::new(Duration::from_millis(50), EVERY).unwrap();
         let (daemon, driver) = Daemon::new(self.server.daemon().clone(), backoff);
@@ -56,7 +62,7 @@ impl Subject for Docker {
 
     async fn set(&mut self, endpoints: &[Endpoint]) {
         self.held = endpoints.iter().map(made).collect();
-        self.fake.run(self.held.clone());
+        self.run(self.held.clone());
     }
 
     fn endpoint(&self, number: u8) -> Endpoint {
@@ -70,7 +76,7 @@ impl Subject for Docker {
     async fn corrupt(&mut self) -> bool {
         let mut bad = container(999, "app:1", 80, 1);
         bad["Ports"][0]["PrivatePort"] = json!("eighty");
-        self.fake.run(self.held.iter().cloned().chain([bad]));
+        self.run(self.held.iter().cloned().chain([bad]).collect());
         true
     }
 

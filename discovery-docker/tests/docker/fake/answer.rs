@@ -93,7 +93,7 @@ fn whole(path: &str, shared: &Shared) -> Vec<u8> {
         return refused(400, &message);
     }
     let (version, path, query) = parts(path);
-    let state = shared.state();
+    let mut state = shared.state();
     match (path, version) {
         ("/version", _) => {
             let (oldest, newest) = state.versions;
@@ -109,7 +109,7 @@ fn whole(path: &str, shared: &Shared) -> Vec<u8> {
             let only_running = query.contains("filters=%7B%22status%22%3A%5B%22running%22%5D%7D");
             let wanted =
                 |one: &&Value| !only_running || one["State"] == "running" || !one["State"].is_string();
-            let list: Vec<_> = state.containers.iter().filter(wanted).collect();
+            let list: Vec<_> = state.listed().iter().filter(wanted).collect();
             response(200, json!(list).to_string().as_bytes())
         }
         (path, _) => {

@@ -24,6 +24,9 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 /// How long anything in a test may take before it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How many of its lists have a container that has ended, as it has told. A real one takes up to a third of a second to forget it.
+const LAG: usize = 1;
+
 /// How it treats requests other than for events.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Mood {
@@ -57,6 +60,8 @@ pub(crate) enum Telling {
 
 struct State {
     containers: Vec<Value>,
+    /// What runs in truth, if the list does not say so yet, and how often it will be asked for before it does.
+    behind: Option<(usize, Vec<Value>)>,
     inspected: Vec<Value>,
     mood: Mood,
     telling: Telling,
@@ -114,6 +119,25 @@ pub(crate) fn container(number: u16, image: &str, port: u16, public: u16) -> Val
     })
 }
 
+impl State {
+    /// Whether one that runs is not among these.
+    fn ends(&self, containers: &[Value]) -> bool {
+        let gone = |one: &&Value| !containers.iter().any(|other| other["Id"] == one["Id"]);
+        let truth = self.behind.as_ref().map_or(&self.containers, |(_, containers)| containers);
+        truth.iter().find(gone).is_some()
+    }
+
+    /// What the list says.
+    fn listed(&mut self) -> &[Value] {
+        match self.behind.take() {
+            Some((0, containers)) => self.containers = containers,
+            Some((left, containers)) => self.behind = Some((left - 1, containers)),
+            None => {}
+        }
+        &self.containers
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
@@ -139,6 +163,7 @@ impl Fake {
     async fn begin(at: At) -> Self {
         let state = State {
             containers: Vec::new(),
+            behind: None,
             inspected: Vec::new(),
             mood: Mood::Well,
             telling: Telling::Well,
@@ -216,15 +241,23 @@ impl Fake {
         self.shared.frozen.send_replace(frozen);
     }
 
-    /// Runs these containers and no others, and tells so.
+    /// Runs these containers and no others, and tells so, in the order of a real one: that a container runs when it is in the list,
+    /// and that one does no more a moment before it is not.
     pub(crate) fn run(&self, containers: impl IntoIterator<Item = Value>) {
-        self.run_quietly(containers);
-        self.tell("container", "start");
+        let containers: Vec<_> = containers.into_iter().collect();
+        if self.listening.is_some() && self.shared.state().ends(&containers) {
+            self.shared.state().behind = Some((LAG, containers));
+            self.tell("container", "die");
+        } else {
+            self.run_quietly(containers);
+            self.tell("container", "start");
+        }
     }
 
-    /// The same, without telling.
+    /// Runs these containers and no others, as its list says at once, and tells nothing.
     pub(crate) fn run_quietly(&self, containers: impl IntoIterator<Item = Value>) {
-        self.shared.state().containers = containers.into_iter().collect();
+        let mut state = self.shared.state();
+        (state.containers, state.behind) = (containers.into_iter().collect(), None);
     }
 
     /// What is found when containers are looked at one by one.
