@@ -12,9 +12,7 @@ use crate::{
 /// Serves the status as the configuration in use has it. Dropping this ends it.
 #[derive(Debug)]
 pub(crate) struct Window {
-    /// What it shows, once it is open.
-    view: Option<Status>,
-    wanted: Option<config::Window>,
+    wanted: watch::Sender<Option<config::Window>>,
     staleness: watch::Sender<Staleness>,
     shown: watch::Sender<Option<WindowStatus>>,
     /// At most one.
@@ -36,8 +34,7 @@ pub struct WindowStatus {
 impl Window {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
-            view: None,
-            wanted: config.window.clone(),
+            wanted: watch::Sender::new(config.window.clone()),
             staleness: watch::Sender::new(config.staleness.clone()),
             shown: watch::Sender::default(),
             tasks: JoinSet::new(),
@@ -49,27 +46,25 @@ impl Window {
     }
 
     /// Begins to serve what `view` shows.
+    #[cfg_attr(
+        not(feature = "status"),
+        allow(unused_variables, clippy::needless_pass_by_value, reason = "it is not served by this build")
+    )]
     pub(crate) fn open(&mut self, view: Status) {
-        self.view = Some(view);
-        self.serve();
+        #[cfg(feature = "status")]
+        {
+            let (wanted, settings) = (self.wanted.subscribe(), self.staleness.subscribe());
+            self.tasks.spawn(crate::http::serve(view, wanted, settings, self.shown.clone()));
+        }
     }
 
     /// Goes on as another configuration has it.
     pub(crate) fn reconfigure(&mut self, config: &Config) {
         self.staleness.send_replace(config.staleness.clone());
-        if self.wanted != config.window {
-            self.wanted.clone_from(&config.window);
-            self.tasks.abort_all();
-            self.serve();
-        }
-    }
-
-    fn serve(&mut self) {
-        self.shown.send_replace(None);
-        #[cfg(feature = "status")]
-        if let (Some(view), Some(wanted)) = (&self.view, &self.wanted) {
-            let (settings, shown) = (self.staleness.subscribe(), self.shown.clone());
-            self.tasks.spawn(crate::http::serve(view.clone(), wanted.listen, settings, shown));
-        }
+        self.wanted.send_if_modified(|wanted| {
+            let is_another = *wanted != config.window;
+            wanted.clone_from(&config.window);
+            is_another
+        });
     }
 }

@@ -1,18 +1,22 @@
 //! Listening, for as long as somebody wants that.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{debug, error, info, warn};
 
 use super::{answer::Desk, guests::Guests};
-use crate::{Status, config::Staleness, window::WindowStatus};
+use crate::{
+    Status,
+    config::{Staleness, Window},
+    window::WindowStatus,
+};
 
 /// How long the head of a request may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -26,14 +30,38 @@ const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// After a failure to accept: there are no file descriptors left, say.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves what `status` shows, judged as `settings` has it, at that address. Never returns; where it listens is told to `shown`.
+/// Serves what `status` shows where `wanted` says, as long as that says it, judged as `settings` has it. Where it listens is told to
+/// `shown`. Returns when nobody can want anything any more.
+///
+/// One place after the other: the one before is left before the next is tried, which may be a part of it.
 pub(crate) async fn serve(
     status: Status,
-    wanted: SocketAddr,
+    mut wanted: watch::Receiver<Option<Window>>,
     settings: watch::Receiver<Staleness>,
     shown: watch::Sender<Option<WindowStatus>>,
 ) {
     let desk = Arc::new(Desk::new(status, settings));
+    loop {
+        let window = wanted.borrow_and_update().clone();
+        shown.send_replace(None);
+        let serving = async {
+            match window {
+                Some(window) => serve_at(window.listen, &desk, &shown).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() { return },
+            never = serving => match never {},
+        }
+    }
+}
+
+async fn serve_at(
+    wanted: SocketAddr,
+    desk: &Arc<Desk>,
+    shown: &watch::Sender<Option<WindowStatus>>,
+) -> Infallible {
     let mut told = false;
     let listener = loop {
         match TcpListener::bind(wanted).await {
@@ -52,12 +80,16 @@ pub(crate) async fn serve(
     let listening = listener.local_addr().ok();
     info!(address = %listening.unwrap_or(wanted), "serving the status");
     shown.send_replace(Some(WindowStatus { wanted, listening, error: None }));
-    let mut guests = Guests::default();
+    let (mut guests, mut complained) = (Guests::default(), None::<Instant>);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => guests.welcome(guest(stream, Arc::clone(&desk))),
+            Ok((stream, _)) => guests.welcome(guest(stream, Arc::clone(desk))),
             Err(error) => {
-                warn!(%error, "somebody who asks for the status can't be answered");
+                // Ten times a second is how often it is tried, not how often somebody wants to read of it.
+                if complained.is_none_or(|at| at.elapsed() >= AGAIN_AFTER) {
+                    warn!(%error, "nobody who asks for the status can be answered; trying on");
+                    complained = Some(Instant::now());
+                }
                 sleep(BREATH).await;
             }
         }

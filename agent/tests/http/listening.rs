@@ -59,6 +59,28 @@ async fn another_configuration_moves_it_and_ends_it() {
     running.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_moves_from_one_address_to_all_of_them_without_a_pause() {
+    let mut place = web();
+    let (mut running, visitor) = place.start().await;
+    visitor.until_ready().await;
+    let port = visitor.address.port();
+    // The port is the same: whoever has it has to leave it first.
+    for host in ["0.0.0.0", "127.0.0.1"].into_iter().cycle().take(20) {
+        let wanted = format!("{host}:{port}");
+        place = place.set(&["status", "listen"], json!(wanted));
+        running.reconfigure(place.config()).await;
+        until("it to move", || {
+            let window = running.status.window();
+            assert_eq!(window.as_ref().and_then(|window| window.error.as_deref()), None);
+            window.is_some_and(|window| window.listening.is_some() && window.wanted.to_string() == wanted)
+        })
+        .await;
+        visitor.until_ready().await;
+    }
+    running.stop().await;
+}
+
 /// Waits until nobody listens there.
 async fn nobody_at(address: SocketAddr) {
     let gone = async {
