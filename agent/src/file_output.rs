@@ -9,12 +9,14 @@ mod board;
 mod directory;
 mod files;
 mod manifest;
+mod preview;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use board::Board;
 pub use board::FileOutputStatus;
 pub(crate) use files::Files;
+pub(crate) use preview::{Fate, preview};
 
 /// What the file of a service is called.
 pub(crate) fn file_name(service: &str) -> String {

@@ -113,7 +113,7 @@ pub use file_output::FileOutputStatus;
 pub use follower::Follower;
 pub use handle::{ConfigurationFailure, Handle, ReconfigureError, Reconfigured};
 pub use haproxy_runtime::Failure;
-pub use plan::{Action, Kind, Planned, PlannedChange, Unanswered};
+pub use plan::{Action, Kind, Planned, PlannedChange, PlannedFile, Unanswered};
 pub use registry::{Context, Registry, Source};
 pub use state::StateFileStatus;
 pub use status::{

@@ -13,6 +13,7 @@ use similar::TextDiff;
 use crate::{
     Agent, AgentError,
     agent::silent,
+    file_output::{self, Fate},
     model::Model,
     output::{Output, read_back},
     state,
@@ -32,7 +33,7 @@ const CONTEXT: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Planned {
-    /// By what means HAProxy would be brought to what it should run.
+    /// By what means HAProxy would be brought to what it should run. There may be [files](Self::files) to write when this is nothing.
     pub action: Action,
     /// Why it takes a reload; empty for anything else.
     pub reasons: Vec<String>,
@@ -48,6 +49,8 @@ pub struct Planned {
     pub leaving: Vec<String>,
     /// Servers by somebody else, as `backend/server`, that would be let be.
     pub strangers: Vec<String>,
+    /// What becomes of the files of services (`file_output`).
+    pub files: Vec<PlannedFile>,
     /// Services whose sources have not answered: for them the plan is made with what the state file has, or HAProxy's.
     pub unanswered: Vec<Unanswered>,
     /// HAProxy's configuration file; `None` if none is written.
@@ -91,7 +94,17 @@ pub struct PlannedChange {
     pub text: String,
 }
 
-/// What becomes of a server, in one word.
+/// What becomes of the file of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PlannedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What becomes of it.
+    pub kind: Kind,
+}
+
+/// What becomes of a server or a file, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -123,7 +136,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// The file can't be read. That HAProxy can't be asked what it runs is none: a run reloads it then.
+    /// HAProxy's file, or the list of those of services, can't be read. That HAProxy can't be asked what it runs is none: a run reloads it then.
     pub async fn plan(self) -> Result<Planned, AgentError> {
         let Self { config, sources, memory, .. } = self;
         let before = read_back(&config.haproxy.output).await;
@@ -138,7 +151,14 @@ impl Agent {
         }
         let preview = output.preview(model.document()).await?;
         let path = config.haproxy.output.file.as_ref().map(|file| file.path().to_owned());
-        Ok(Planned::new(preview, model.document(), unanswered, path))
+        let mut planned = Planned::new(preview, model.document(), unanswered, path);
+        if let Some(directory) = &config.file_output {
+            let services = config.services.iter().filter(|service| service.has_file);
+            let served = services.map(|service| (service.name.as_str(), model.served(service.name.as_str())));
+            let files = file_output::preview(directory, served).await.map_err(AgentError::FileOutput)?;
+            planned.files = files.into_iter().map(PlannedFile::from).collect();
+        }
+        Ok(planned)
     }
 }
 
@@ -173,6 +193,7 @@ impl Planned {
             meanwhile: preview.meanwhile,
             leaving: preview.departing,
             strangers: preview.strangers.iter().map(ToString::to_string).collect(),
+            files: Vec::new(),
             unanswered: unanswered
                 .into_iter()
                 .map(|(service, error)| Unanswered { service, error })
@@ -186,7 +207,7 @@ impl Planned {
 
     /// Whether nothing is to do.
     pub fn is_nothing(&self) -> bool {
-        self.action == Action::Nothing
+        self.action == Action::Nothing && self.files.is_empty()
     }
 
     /// How the file would change, as a unified diff; empty if it would not.
@@ -224,9 +245,15 @@ impl Planned {
         text
     }
 
-    /// What is to be done, in one line: `2 changes by 4 commands`.
+    /// What is to be done, in one line: `2 changes: by 4 commands, without a reload`.
     pub fn summary(&self) -> String {
-        let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let haproxy = (self.action != Action::Nothing).then(|| self.summary_of_haproxy());
+        let files = (!self.files.is_empty()).then(|| self.summary_of_files());
+        let parts: Vec<_> = haproxy.into_iter().chain(files).collect();
+        if parts.is_empty() { "nothing to do".to_owned() } else { parts.join("; ") }
+    }
+
+    fn summary_of_haproxy(&self) -> String {
         let mut text = String::new();
         if !self.repairs.is_empty() {
             _ = write!(text, "{}, ", count(self.repairs.len(), "repair"));
@@ -236,13 +263,38 @@ impl Planned {
         }
         let text = text.trim_end_matches(", ");
         let how = match self.action {
-            Action::Nothing => return "nothing to do".to_owned(),
+            Action::Nothing => "nothing to do".to_owned(),
             Action::Write => "writing the file alone: HAProxy goes on as it is".to_owned(),
             Action::Commands => format!("by {}, without a reload", count(self.commands.len(), "command")),
             Action::Reload => "by a reload".to_owned(),
             Action::WriteForOthers => "by writing the file; whoever watches it reloads HAProxy".to_owned(),
         };
         if text.is_empty() { how } else { format!("{text}: {how}") }
+    }
+
+    fn summary_of_files(&self) -> String {
+        let removed = self.files.iter().filter(|file| file.kind == Kind::Removed).count();
+        let files = |count: usize| format!("{count} file{} of services", if count == 1 { "" } else { "s" });
+        match self.files.len() - removed {
+            0 => format!("{} removed", files(removed)),
+            written if removed == 0 => format!("{} written", files(written)),
+            written => format!("{} written, {removed} removed", files(written)),
+        }
+    }
+}
+
+fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+impl From<(PathBuf, Fate)> for PlannedFile {
+    fn from((path, fate): (PathBuf, Fate)) -> Self {
+        let kind = match fate {
+            Fate::Made => Kind::Added,
+            Fate::Rewritten => Kind::Altered,
+            Fate::Removed => Kind::Removed,
+        };
+        Self { path, kind }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::ExitCode};
 
-use agent::{Action, Agent, Config, Kind, Planned, PlannedChange};
+use agent::{Action, Agent, Config, Kind, Planned, PlannedChange, PlannedFile};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 
@@ -60,6 +60,7 @@ fn show(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
         };
         list(out, title, &planned.reasons)?;
         list(out, "if it has to wait, meanwhile", &planned.meanwhile)?;
+        files(out, &planned.files)?;
     }
     list(out, "servers by somebody else, let be", &planned.strangers)?;
     styled(out, HEADING, &planned.summary())
@@ -70,15 +71,26 @@ fn changes(out: &mut impl Write, title: &str, changes: &[PlannedChange]) -> std:
         return Ok(());
     }
     styled(out, HEADING, &format!("{title}:"))?;
-    for change in changes {
-        let style = match change.kind {
-            Kind::Added => ADDED,
-            Kind::Removed => REMOVED,
-            _ => ALTERED,
-        };
-        styled(out, style, &format!("  {}", change.text))?;
+    changes.iter().try_for_each(|change| styled(out, of_kind(change.kind).0, &format!("  {}", change.text)))
+}
+
+fn files(out: &mut impl Write, files: &[PlannedFile]) -> std::io::Result<()> {
+    if files.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    styled(out, HEADING, "files of services:")?;
+    files.iter().try_for_each(|file| {
+        let (style, sign) = of_kind(file.kind);
+        styled(out, style, &format!("  {sign} {}", file.path.display()))
+    })
+}
+
+fn of_kind(kind: Kind) -> (Style, char) {
+    match kind {
+        Kind::Added => (ADDED, '+'),
+        Kind::Removed => (REMOVED, '-'),
+        _ => (ALTERED, '~'),
+    }
 }
 
 fn list(out: &mut impl Write, title: &str, items: &[String]) -> std::io::Result<()> {

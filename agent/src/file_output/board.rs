@@ -64,6 +64,19 @@ pub(super) enum Wanted {
     OrElse(Snapshot),
 }
 
+impl Wanted {
+    /// What a file is to hold of a service with these who are served. `heard`: its source has said so since the start. `None`: that is
+    /// no reason to touch it.
+    pub(super) fn of(served: &Served, heard: bool) -> Option<Self> {
+        match served {
+            Served::Known(snapshot) if heard => Some(Self::These(snapshot.clone())),
+            // Nobody has said that there is nobody.
+            Served::Known(snapshot) | Served::Unheard(snapshot) if snapshot.is_empty() => None,
+            Served::Known(snapshot) | Served::Unheard(snapshot) => Some(Self::OrElse(snapshot.clone())),
+        }
+    }
+}
+
 /// What there is to do.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -103,12 +116,7 @@ impl Board {
 
     /// Says who serves a service. `heard`: its source has said so since the start. Whether that is something else than before.
     pub(super) fn want(&self, service: &str, served: &Served, heard: bool) -> bool {
-        let wanted = match served {
-            Served::Known(snapshot) if heard => Wanted::These(snapshot.clone()),
-            // Nobody has said that there is nobody.
-            Served::Known(snapshot) | Served::Unheard(snapshot) if snapshot.is_empty() => return false,
-            Served::Known(snapshot) | Served::Unheard(snapshot) => Wanted::OrElse(snapshot.clone()),
-        };
+        let Some(wanted) = Wanted::of(served, heard) else { return false };
         let mut inner = self.lock();
         let Some(slot) = inner.slots.get_mut(service) else { return false };
         if slot.as_ref() == Some(&wanted) {

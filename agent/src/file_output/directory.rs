@@ -67,18 +67,15 @@ impl Directory {
                     None
                 }
             };
-            let manifest = path.join(manifest::NAME);
-            let ours = match read(&manifest, manifest::MAX_BYTES) {
-                Ok(None) => Manifest::default(),
-                Ok(Some(text)) => Manifest::parse(&text).unwrap_or_else(|error| {
-                    warn!(path = %manifest.display(), error, "not using the list of files that an earlier run wrote: those of services that have gone since stay");
-                    Manifest::default()
-                }),
-                Err(source) => return Err(FileError::Read { path: manifest, source }),
-            };
+            let ours = listed(&path)?;
             Ok(Self { path, ours, _lock: lock })
         })
         .await
+    }
+
+    /// The directory as it is, to be looked at alone: it need not be there, nor is anybody kept out of it.
+    pub(super) async fn look(path: PathBuf) -> Result<Self, FileError> {
+        blocking(move || Ok(Self { ours: listed(&path)?, path, _lock: None })).await
     }
 
     /// The services that have a file here.
@@ -106,18 +103,32 @@ impl Directory {
 
     /// Has a file say who serves a service, if it does not. Whether it was written.
     pub(super) async fn put(&self, service: &str, snapshot: Snapshot) -> Result<bool, FileError> {
-        let path = self.file(service);
-        let looked = path.clone();
-        let (text, same) = blocking(move || {
-            let text = backend::text(&snapshot);
-            let same = says(&looked, &text).map_err(|source| FileError::Read { path: looked, source })?;
-            Ok((text, same))
-        })
-        .await?;
-        if !same {
-            self.write(path, text).await?;
+        match self.differs(service, snapshot).await? {
+            Some(text) => self.write(self.file(service), text).await.map(|()| true),
+            None => Ok(false),
         }
-        Ok(!same)
+    }
+
+    /// What a file should say; `None` if it does.
+    pub(super) async fn differs(
+        &self,
+        service: &str,
+        snapshot: Snapshot,
+    ) -> Result<Option<Vec<u8>>, FileError> {
+        let path = self.file(service);
+        blocking(move || {
+            let text = backend::text(&snapshot);
+            let same = says(&path, &text).map_err(|source| FileError::Read { path, source })?;
+            Ok((!same).then_some(text))
+        })
+        .await
+    }
+
+    /// Whether there is a file of ours to remove for a service that is to have none.
+    pub(super) async fn removes(&self, service: &str) -> Result<bool, FileError> {
+        let path = self.file(service);
+        let ours = self.ours.0.contains(service);
+        blocking(move || Ok(ours && is_file(&path).map_err(|source| FileError::Read { path, source })?)).await
     }
 
     /// Removes the files of these services as far as they are ours. How many there were; a failure leaves the rest for another time.
@@ -152,7 +163,8 @@ impl Directory {
         Ok(())
     }
 
-    fn file(&self, service: &str) -> PathBuf {
+    /// Where the file of a service is.
+    pub(super) fn file(&self, service: &str) -> PathBuf {
         self.path.join(file_name(service))
     }
 }
@@ -161,6 +173,19 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {
     spawn_blocking(work).await.map_err(FileError::Thread)?
+}
+
+/// Which files in a directory are ours.
+fn listed(path: &Path) -> Result<Manifest, FileError> {
+    let manifest = path.join(manifest::NAME);
+    Ok(match read(&manifest, manifest::MAX_BYTES) {
+                Ok(None) => Manifest::default(),
+                Ok(Some(text)) => Manifest::parse(&text).unwrap_or_else(|error| {
+                    warn!(path = %manifest.display(), error, "not using the list of files that an earlier run wrote: those of services that have gone since stay");
+                    Manifest::default()
+                }),
+                Err(source) => return Err(FileError::Read { path: manifest, source }),
+            })
 }
 
 /// The directory itself, locked until it is dropped: a file for that would be one more among other people's.
@@ -192,9 +217,12 @@ fn says(path: &Path, text: &[u8]) -> io::Result<bool> {
 
 /// Removes a regular file; whether there was one. What else has its name was made by somebody else.
 fn unlink(path: &Path) -> io::Result<bool> {
+    if is_file(path)? { fs::remove_file(path).map(|()| true) } else { Ok(false) }
+}
+
+fn is_file(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() => fs::remove_file(path).map(|()| true),
-        Ok(_) => Ok(false),
+        Ok(found) => Ok(found.is_file()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }

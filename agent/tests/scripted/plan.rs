@@ -1,7 +1,7 @@
 //! What would be written, what is worth knowing, and what must not be shown.
 
 use agent::{
-    Action, Agent, Config, Registry,
+    Action, Agent, Config, Kind, Planned, PlannedFile, Registry,
     discovery::{Catalog, testing::Step},
 };
 use serde_json::json;
@@ -139,4 +139,58 @@ async fn who_has_not_answered_is_named_and_keeps_what_the_file_has() {
         planned.diff().lines().filter(|line| line.starts_with("+\t") || line.starts_with("-\t")).count(),
         1
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_of_services_are_planned_as_they_are_written_and_none_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let before = Site::new()
+        .set(&["file_output"], json!({ "output_directory": out }))
+        .service("gone", || vec![says([1])])
+        .service("off", || vec![says([1])])
+        .service("other", || vec![says([1])])
+        .service("same", || vec![says([1])])
+        .service("silent", || vec![says([1])]);
+    let planned = async |site: &Site| Agent::new(site.config()).plan().await.unwrap();
+    let files = |planned: &Planned| {
+        let name = |file: &PlannedFile| file.path.strip_prefix(&out).unwrap().display().to_string();
+        planned.files.iter().map(|file| (name(file), file.kind)).collect::<Vec<_>>()
+    };
+    let first = planned(&before).await;
+    assert!(!out.exists() && first.files.len() == 5, "{:?}", first.files);
+    assert!(first.summary().ends_with("; 5 files of services written"), "{}", first.summary());
+    before.once().await.unwrap();
+    let again = planned(&before).await;
+    assert!(again.is_nothing() && again.summary() == "nothing to do", "{:?}", again.files);
+
+    let site = before
+        .without("gone")
+        .set(&["services", "off", "file_output"], json!({ "disabled": true }))
+        .service("other", || vec![says([1, 2])])
+        .service("silent", || vec![Step::Hang])
+        .service("new", || vec![says([3])])
+        .service("unknown", || vec![Step::Hang]);
+    std::fs::write(out.join("theirs.json"), "[]").unwrap();
+    let plan = planned(&site).await;
+    let expected = [
+        ("gone.json".to_owned(), Kind::Removed),
+        ("new.json".to_owned(), Kind::Added),
+        ("off.json".to_owned(), Kind::Removed),
+        ("other.json".to_owned(), Kind::Altered),
+    ];
+    assert_eq!(files(&plan), expected);
+    assert!(plan.summary().ends_with("; 2 files of services written, 2 removed"), "{}", plan.summary());
+    assert!(plan.to_json().contains(r#""kind": "removed""#), "{}", plan.to_json());
+    let status = {
+        let agent = Agent::new(site.config());
+        let status = agent.status();
+        agent.once().await.unwrap_err();
+        status.file_output().unwrap()
+    };
+    assert_eq!((status.writes, status.removals), (2, 2), "what was planned was done");
+    std::fs::remove_file(out.join("other.json")).unwrap();
+    let only = planned(&site).await;
+    assert_eq!((only.action, files(&only)), (Action::Nothing, vec![("other.json".to_owned(), Kind::Added)]));
+    assert_eq!((only.is_nothing(), only.summary().as_str()), (false, "1 file of services written"));
 }

@@ -142,10 +142,29 @@ async fn programs_get_one_object() {
             "meanwhile": [],
             "leaving": [],
             "strangers": [],
+            "files": [],
             "unanswered": [],
             "path": "out/haproxy.cfg",
         })
     );
+}
+
+#[tokio::test]
+async fn files_of_services_are_named_with_what_becomes_of_them() {
+    let dir = applied().await;
+    dir.write("synapse.yaml", site(&format!("{COUNTED}file_output: {{output_directory: files}}\n")));
+    let before = everything(&dir);
+    let outcome = plan(&dir).await;
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()),
+        (Some(3), "files of services:\n  + files/web.json\n1 file of services written\n", "")
+    );
+    assert_eq!(everything(&dir), before);
+    let once = run(&dir, ["run", "--once", "-c", "synapse.yaml"]).await;
+    assert_eq!(once.code, Some(0), "{}", once.stderr);
+    move_on(&dir);
+    let (_, planned) = planned(&dir).await;
+    assert_eq!(planned["files"], json!([{ "path": "files/web.json", "kind": "altered" }]));
 }
 
 #[tokio::test]
