@@ -3,13 +3,14 @@
 mod clock;
 mod command;
 mod master;
+mod name;
 mod path;
 mod port;
 mod process;
 mod registry;
 mod socket;
 
-use std::{fmt, future::Future, path::Path, time::Duration};
+use std::{collections::BTreeSet, fmt, future::Future, path::Path, time::Duration};
 
 use haproxy_runtime::ConfigFile;
 use serde::Serialize;
@@ -157,7 +158,11 @@ impl Agent {
             let (mut findings, seen) = haproxy(&config).await;
             let (copy, rest) = (config.clone(), seen.clone());
             findings.extend(blocking(move || on_disk(&copy, &rest)).await);
-            findings.extend(command::examine(&config.haproxy.output, &seen.processes).await);
+            let (of_commands, checks) = command::examine(&config.haproxy.output, &seen.processes).await;
+            findings.extend(of_commands);
+            let running = seen.processes.into_iter().map(|process| process.version);
+            let versions: BTreeSet<String> = running.chain(checks).collect();
+            findings.extend(versions.iter().filter_map(|version| name::examine(&config, version)));
             findings
         };
         let (registries, haproxy) = tokio::join!(

@@ -1,5 +1,6 @@
 //! Carries the desired state out, and says so.
 
+mod advice;
 mod earlier;
 mod handover;
 mod history;
@@ -16,13 +17,13 @@ use haproxy_runtime::{Applied, Counters, Filed, Live, Pace, Preview, Progress};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
-pub(crate) use self::earlier::read_back;
+pub(crate) use self::{advice::FRONTEND_NAME, earlier::read_back};
+use self::{advice::advised, summary::Summary, way::Way, word::Word};
 pub use self::{
     history::{History, How, PastChange},
     process::HaproxyStatus,
     status::{OutputStatus, Pending},
 };
-use self::{summary::Summary, way::Way, word::Word};
 use crate::{
     AgentError, config,
     meter::{Event, Meter},
@@ -288,6 +289,7 @@ impl Output {
                     AgentError::Apply(error) => (chain(error), None),
                     other => (chain(other), None),
                 };
+                let cause = advised(cause);
                 error!(changed = %Summary(&self.changes), error = cause, done, ?retry_in, "HAProxy was not brought up to date");
                 self.word.put(Some(&cause));
                 status.error = Some(cause);

@@ -11,19 +11,21 @@ use crate::config::Output;
 /// For asking the shell, or HAProxy its version.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Looks for the first words; runs none of them but an HAProxy, for its version.
-pub(super) async fn examine(output: &Output, running: &[Process]) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// Looks for the first words; runs none of them but an HAProxy, for its version, which is returned beside what was found.
+pub(super) async fn examine(output: &Output, running: &[Process]) -> (Vec<Finding>, Option<String>) {
+    let (mut findings, mut checks) = (Vec::new(), None);
     if let Some(command) = output.reload.as_ref().and_then(|reload| reload.command()) {
         findings.push(first_word("reload_command", command).await);
     }
     if let Some(check) = &output.check {
         findings.push(first_word("check_command", &check.command).await);
         if let Some(word) = word(&check.command).filter(|word| is_haproxy(word)) {
-            findings.push(version(word, running).await);
+            let (finding, said) = version(word, running).await;
+            findings.push(finding);
+            checks = said;
         }
     }
-    findings
+    (findings, checks)
 }
 
 async fn first_word(key: &str, command: &Command) -> Finding {
@@ -104,7 +106,7 @@ fn is_haproxy(word: &str) -> bool {
 }
 
 /// Which HAProxy checks, and whether it is the one that runs.
-async fn version(program: &str, running: &[Process]) -> Finding {
+async fn version(program: &str, running: &[Process]) -> (Finding, Option<String>) {
     let said = match Command::argv([program, "-v"]) {
         Ok(ask) => ask.run(DEADLINE).await.map_err(|error| line(&crate::output::chain(&error))),
         Err(error) => Err(error.to_string()),
@@ -113,19 +115,16 @@ async fn version(program: &str, running: &[Process]) -> Finding {
         Ok(said) => said,
         Err(error) => {
             let remedy = "see whether it runs by hand: `haproxy -v`";
-            return Finding::error(
-                Topic::Command,
-                program,
-                format!("does not say its version: {error}"),
-                remedy,
-            );
+            let text = format!("does not say its version: {error}");
+            return (Finding::error(Topic::Command, program, text, remedy), None);
         }
     };
     let Some(checks) = version_of(said.text()) else {
-        let text = format!("says no version: {}", line(said.text()));
-        return Finding::warning(Topic::Command, program, text, "see whether it is HAProxy: `haproxy -v`");
+        let (text, remedy) =
+            (format!("says no version: {}", line(said.text())), "see whether it is HAProxy: `haproxy -v`");
+        return (Finding::warning(Topic::Command, program, text, remedy), None);
     };
-    match running.iter().find(|process| process.version != checks) {
+    let finding = match running.iter().find(|process| process.version != checks) {
         None => Finding::ok(Topic::Command, program, format!("is HAProxy {}", line(checks))),
         Some(process) => Finding::warning(
             Topic::Command,
@@ -137,7 +136,8 @@ async fn version(program: &str, running: &[Process]) -> Finding {
             ),
             "restart HAProxy after an upgrade, or check with the one that runs",
         ),
-    }
+    };
+    (finding, Some(checks.to_owned()))
 }
 
 /// `HAProxy version 2.6.12-1+deb12u4 2026/01/01 - https://haproxy.org/`, or `HA-Proxy version …` before 2.4.

@@ -168,6 +168,46 @@ async fn the_last_failure_of_a_run_is_told() {
     assert_eq!(finding.unwrap().severity, Warning);
 }
 
+/// Says of itself and of files what HAProxy 3.3 does.
+const REFUSES_NAMES: &str = r#"#!/bin/sh
+[ "$1" = -v ] && echo 'HAProxy version 3.3.0-1 2025/11/26 - https://haproxy.org/' && exit
+if [ "$(sed -n 's/^frontend //p' "$2")" = "$(sed -n 's/^backend //p' "$2")" ]; then
+    echo "[ALERT] (7) : config : Parsing [$2:9]: backend 'web' has the same name as frontend 'web' declared at $2:6." \
+        'This is no longer supported as of 3.3. Please rename one or the other.'
+    exit 1
+fi
+"#;
+
+#[tokio::test]
+async fn a_frontend_that_haproxy_refuses_for_its_name_comes_with_the_key_that_gives_it_another() {
+    let site = Site::new();
+    let haproxy = site.path("haproxy");
+    std::fs::write(&haproxy, REFUSES_NAMES).unwrap();
+    std::fs::set_permissions(&haproxy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let candidate = site.path("candidate.cfg");
+    let check = [haproxy.to_str().unwrap(), "-c", candidate.to_str().unwrap()];
+    let site = site
+        .set("/haproxy/do_checks", json!(true))
+        .set("/haproxy/candidate_config_file_path", json!(candidate))
+        .set("/haproxy/check_command", json!(check));
+    let sets = "set `frontend_name: \"%{name}-in\"` in the top-level `haproxy` section";
+
+    let findings = site.examine().await;
+    let finding = found(&findings, Topic::Haproxy, "HAProxy 3.3.0-1");
+    assert_eq!(finding.severity, Error);
+    assert!(finding.remedy.as_deref().unwrap().starts_with(sets), "{finding:?}");
+
+    assert!(site.agent().once().await.is_err());
+    let findings = site.examine().await;
+    let failed = findings.iter().find(|one| one.text.starts_with("HAProxy was not brought up to date"));
+    assert!(failed.unwrap().text.contains(sets), "{failed:?}");
+
+    let site = site.set("/haproxy/frontend_name", json!("%{name}-in"));
+    site.agent().once().await.unwrap();
+    let findings = site.examine().await;
+    assert!(findings.iter().all(|finding| finding.subject != "HAProxy 3.3.0-1"), "{findings:?}");
+}
+
 #[tokio::test]
 async fn findings_are_objects_with_the_names_that_programs_rely_on() {
     let findings = Site::new().reloaded_by("no-such-command-anywhere").examine().await;

@@ -39,7 +39,8 @@ impl Version {
         Ok(Self { major: number(major)?, minor: number(&rest[..end])? })
     }
 
-    pub(crate) const fn new(major: u16, minor: u16) -> Self {
+    /// `MAJOR.MINOR`.
+    pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }
 }
