@@ -163,8 +163,12 @@ impl Selector {
         };
         let public = NonZeroU16::new(best.public).ok_or(Misplaced::Unpublished(self.port))?;
         let host = match (&server.host, best.at) {
-            (Some(host), Some(at)) if at.is_loopback() && !is_local(server, host) => {
-                return Err(Misplaced::Loopback(self.port, at));
+            // What serves only its own host is nowhere but there, whatever the host is called.
+            (Some(host), Some(at)) if at.is_loopback() && host.name() != Some("localhost") => {
+                if !is_local(server, host) {
+                    return Err(Misplaced::Loopback(self.port, at));
+                }
+                Host::try_from(at)?
             }
             (Some(host), _) => host.clone(),
             (None, Some(at)) if !at.is_unspecified() => Host::try_from(at)?,

@@ -95,7 +95,11 @@ fn what_is_not_published_where_it_can_be_reached_is_told() {
     let own = container(&[binding(80, 1, "127.0.0.1")]);
     let reason = "port 80/tcp is published for its own host only, at 127.0.0.1";
     assert_eq!(told(&selector(), &tcp("10.0.0.5"), own.clone()), reason);
-    assert_eq!(told(&selector(), &tcp("localhost"), own), "localhost:1");
+    assert_eq!(told(&selector(), &tcp("localhost"), own.clone()), "localhost:1");
+    let named = Server::new(socket().daemon().clone(), Some("10.0.0.5".parse().unwrap()));
+    assert_eq!(told(&selector(), &named, own), "127.0.0.1:1", "nobody listens at 10.0.0.5:1");
+    let six = container(&[binding(80, 1, "::1")]);
+    assert_eq!(told(&selector(), &tcp("127.0.0.1"), six), "[::1]:1");
     let inside = selector().at(Place::Container { network: None });
     assert_eq!(told(&inside, &socket(), host.clone()), "127.0.0.1:80");
     assert_eq!(told(&inside, &tcp("docker1"), host), "docker1:80");
