@@ -20,7 +20,7 @@ fn clays_site_is_told_what_differs_for_it() {
     assert_eq!(explained.to_string(), include_str!("fixtures/clay.explained.txt"));
 }
 
-/// A configuration for which nothing differs.
+/// A configuration for which nothing differs but that no metrics are sent.
 const QUIET: &str = "
 services:
   web:
@@ -37,14 +37,30 @@ haproxy:
 /// The paths and what Synapse did, for the quiet configuration with one text in place of another.
 fn with(old: &str, new: &str) -> Vec<(Vec<String>, String)> {
     assert!(QUIET.contains(old), "{old}");
-    let explained = of(&QUIET.replacen(old, new, 1), None);
+    let mut found = all(&QUIET.replacen(old, new, 1));
+    assert_eq!(found.remove(0), no_metrics(), "{new}");
+    found
+}
+
+fn all(text: &str) -> Vec<(Vec<String>, String)> {
+    let explained = of(text, None);
     let paths = |places: &[agent::config::Problem]| places.iter().map(|place| place.path.clone()).collect();
     explained.differences().iter().map(|one| (paths(&one.places), one.synapse.to_string())).collect()
 }
 
+fn no_metrics() -> (Vec<String>, String) {
+    let synapse = "sends metrics to `localhost:8125`, whether it is told to or not";
+    (vec![String::new()], synapse.to_owned())
+}
+
 #[test]
 fn what_is_as_in_synapse_is_passed_over_in_silence() {
-    assert_eq!(of(QUIET, None).to_string(), "nothing differs from Synapse\n");
+    assert_eq!(
+        of(QUIET, None).to_string(),
+        "1 difference from Synapse\n\nthe whole (2:1)\n  \
+         Synapse: sends metrics to `localhost:8125`, whether it is told to or not\n  \
+         here:    sends none without a section `statsd`\n  instead: `statsd: {}`\n"
+    );
     assert_eq!(of("services: {}", Some("a")).to_string(), "a: nothing differs from Synapse\n");
     for (old, new) in [
         ("backend_order: asc", "backend_order: desc"),
@@ -233,7 +249,68 @@ fn what_many_have_is_one_difference_with_some_of_the_places() {
         said.contains("services.s0 (3:5), services.s1 (5:5), services.s2 (7:5), and 47 more\n"),
         "{said}"
     );
-    assert_eq!(explained.differences().len(), 3, "{said}");
+    assert_eq!(explained.differences().len(), 4, "{said}");
+}
+
+/// A configuration that serves no HAProxy.
+const FILES: &str = "
+services:
+  web:
+    discovery: {method: zookeeper, hosts: [a], path: /x, generator_config_path: disabled}
+    haproxy: {port: 1, backend_name: pool, listen: [reqadd x]}
+file_output: {output_directory: /d}
+statsd: {}
+";
+
+#[test]
+fn files_and_metrics_are_explained_and_what_is_said_of_haproxy_is_not_where_there_is_none() {
+    let places = |text: &str| -> Vec<(String, String)> {
+        let first = |synapse: &str| synapse.split(' ').take(3).collect::<Vec<_>>().join(" ");
+        all(text).into_iter().map(|(places, synapse)| (places.join(" "), first(&synapse))).collect()
+    };
+    let told = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(path, synapse)| ((*path).to_owned(), (*synapse).to_owned())).collect()
+    };
+    let path = ("services.web.discovery.path", "makes the path");
+    let files = [
+        ("file_output.output_directory", "deletes every `*.json`"),
+        ("file_output.output_directory", "writes backends in"),
+    ];
+    let metrics = ("statsd", "tags metrics with");
+    assert_eq!(places(FILES), told(&[path, files[0], files[1], metrics]));
+    let settings = FILES.replace(", generator_config_path: disabled", "");
+    let off = ("services.web.discovery", "lets the registry's");
+    assert_eq!(places(&settings), told(&[off, path, files[0], files[1], metrics]));
+    // Neither HAProxy nor anybody else wants it.
+    let nobody = FILES.replace("    haproxy: {", "    file_output: {disabled: true}\n    haproxy: {");
+    assert_eq!(places(&nobody), told(&[files[0], files[1], metrics]));
+    let rates = "statsd: {sample_rate: {synapse.retry: 1, synapse.watcher.zk.register_failed: 0.5}}";
+    let sampled = places(&nobody.replace("statsd: {}", rates));
+    let rate = ("statsd.sample_rate.\"synapse.watcher.zk.register_failed\"", "sends this share");
+    assert_eq!(sampled, told(&[files[0], files[1], metrics, rate]));
+    for text in ["statsd: {}\nfile_output: null\n", "file_output: null\nservices: {a: {}}\n"] {
+        assert!(places(text).iter().all(|(path, _)| path == "statsd"), "{text}");
+    }
+}
+
+#[test]
+fn copies_of_a_service_are_explained() {
+    let copies =
+        |count: &str| with("    haproxy: {", &format!("    load_test_concurrency: {count}\n    haproxy: {{"));
+    for count in ["3", "'3'", "1000", "x", "-1"] {
+        assert_eq!(copies(count), [], "{count}");
+    }
+    let place = |path: &str| vec![path.to_owned()];
+    let many = [(place("services.web.load_test_concurrency"), "makes as many copies as it says".to_owned())];
+    assert_eq!(copies("1001"), many);
+    let named = with("    haproxy: {", "    load_test_concurrency: 2\n    haproxy: {backend_name: pool, ");
+    assert_eq!(named.len(), 1);
+    assert_eq!(named[0].0, place("services.web.haproxy.backend_name"));
+    let services: Vec<_> = (0..11)
+        .map(|n| format!("  s{n}: {{discovery: {{method: base}}, load_test_concurrency: 1000, haproxy: {{backend_order: asc, listen: [mode tcp, balance source]}}}}\n"))
+        .collect();
+    let found = with("services:\n", &format!("services:\n{}", services.concat()));
+    assert_eq!((found.len(), found[0].0.len()), (1, 11), "ten thousand in all: {found:?}");
 }
 
 #[test]

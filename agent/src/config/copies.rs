@@ -4,8 +4,8 @@ use super::{Node, Problem, Section, Value};
 
 /// The key, and the most copies that one service and all of them may have: each has a watcher of its own.
 const KEY: &str = "load_test_concurrency";
-const MAX_EACH: usize = 1000;
-const MAX: usize = 10_000;
+pub(super) const MAX_EACH: usize = 1000;
+pub(super) const MAX: usize = 10_000;
 
 /// How many copies all services may still have.
 pub(super) struct Copies {

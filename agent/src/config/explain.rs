@@ -1,5 +1,6 @@
 //! What Synapse did with a configuration, and what happens here.
 
+mod beside;
 mod line;
 mod rule;
 mod site;
@@ -50,7 +51,8 @@ pub struct Explanation {
 /// ```
 pub fn explain(root: &Node, file: Option<&str>) -> Explanation {
     let site = Site::new(root);
-    let mut differences: Vec<Difference> = rule::RULES.iter().filter_map(|rule| rule.apply(&site)).collect();
+    let rules = rule::RULES.iter().chain(beside::RULES);
+    let mut differences: Vec<Difference> = rules.filter_map(|rule| rule.apply(&site)).collect();
     differences.extend(line::differences(&site));
     // Those that are about the whole first, and then in the order of the file.
     differences.sort_by(|a, b| a.places.cmp(&b.places));
@@ -83,7 +85,8 @@ impl fmt::Display for Difference {
         for (index, place) in self.places.iter().take(SHOWN).enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             let file = place.file.as_deref().map(|file| format!("{file}:")).unwrap_or_default();
-            write!(f, "{comma}{} ({file}{}:{})", place.path, place.line, place.column)?;
+            let path = if place.path.is_empty() { "the whole" } else { &place.path };
+            write!(f, "{comma}{path} ({file}{}:{})", place.line, place.column)?;
         }
         if self.places.len() > SHOWN {
             write!(f, ", and {} more", self.places.len() - SHOWN)?;

@@ -1,17 +1,18 @@
 //! What differs by a key or by its absence: a table.
 
 use super::{
-    super::{Node, Problem, Value},
+    super::{Node, Problem, Section, Value},
     Difference,
     site::{Site, at, first, here, lines, method, text},
 };
 
 /// A difference, and where a configuration has it. No place: not at all.
 pub(super) struct Rule {
-    synapse: &'static str,
-    here: &'static str,
-    instead: &'static str,
-    at: fn(&Site) -> Vec<Problem>,
+    pub(super) synapse: &'static str,
+    pub(super) here: &'static str,
+    /// Empty: there is no such thing.
+    pub(super) instead: &'static str,
+    pub(super) at: fn(&Site) -> Vec<Problem>,
 }
 
 impl Rule {
@@ -34,6 +35,12 @@ fn holds_options(method: &str) -> bool {
 
 fn says_more(method: &str) -> bool {
     matches!(method, "zookeeper" | "zookeeper_poll" | "zookeeper_dns" | "zookeeper_dns_poll")
+}
+
+/// Whether a source takes generator configuration from its registry.
+pub(super) fn takes_settings(method: &str, section: &Section) -> bool {
+    let off = text(section, "generator_config_path") == "disabled";
+    says_more(method) && !method.ends_with("dns_poll") && !off
 }
 
 /// Whether HAProxy is told of servers over its socket.
@@ -131,7 +138,7 @@ pub(super) const RULES: &[Rule] = &[
         here: "shuffles by it otherwise: whoever stays keeps its place relative to the others",
         instead: "",
         at: |site| {
-            let any = site.services.iter().any(super::site::Service::is_shuffled);
+            let any = site.served().any(super::site::Service::is_shuffled);
             if any { site.key("server_order_seed") } else { Vec::new() }
         },
     },
@@ -216,20 +223,13 @@ pub(super) const RULES: &[Rule] = &[
         synapse: "writes what registrations have for `haproxy_server_options` into HAProxy's file, whatever it is",
         here: "takes only options that are known to be harmless; a registration with another is not served, and the log says why",
         instead: "`server_options` for the others: the configuration is trusted",
-        at: |site| site.discoveries(|method, _| holds_options(method), None),
+        at: |site| site.discoveries_for_haproxy(|method, _| holds_options(method)),
     },
     Rule {
         synapse: "puts the generator configuration of the registry in the place of the whole `haproxy` section",
         here: "lays it over the section, line by line, and takes only what is known to be harmless",
         instead: "`generator_config_path: disabled`, for none at all",
-        at: |site| {
-            let taken = |method: &str, section: &super::super::Section| {
-                says_more(method)
-                    && !method.ends_with("dns_poll")
-                    && text(section, "generator_config_path") != "disabled"
-            };
-            site.discoveries(taken, None)
-        },
+        at: |site| site.discoveries_for_haproxy(takes_settings),
     },
     Rule {
         synapse: "makes the path if it is not there",
@@ -242,7 +242,7 @@ pub(super) const RULES: &[Rule] = &[
         here: "never gives up: the two have no effect",
         instead: "",
         at: |site| {
-            let bounded = |method: &str, section: &super::super::Section| {
+            let bounded = |method: &str, section: &Section| {
                 let policy = section.section("retry_policy");
                 says_more(method)
                     && policy.is_some_and(|policy| policy.has("max_attempts") || policy.has("max_delay"))
@@ -261,7 +261,7 @@ pub(super) const RULES: &[Rule] = &[
         here: "serves those that are `ALIVE`",
         instead: "",
         at: |site| {
-            let set = |_: &str, section: &super::super::Section| {
+            let set = |_: &str, section: &Section| {
                 section.section("decode").is_some_and(|decode| method(&decode) == "serverset")
             };
             site.discoveries(set, Some("decode"))
@@ -298,7 +298,7 @@ pub(super) const RULES: &[Rule] = &[
 /// The values of label filters that are no text.
 fn untyped(site: &Site) -> Vec<Problem> {
     let mut places = Vec::new();
-    let mut look = |filter: &super::super::Section| {
+    let mut look = |filter: &Section| {
         if let Some(Node { value: Value::Bool(_) | Value::Int(_) | Value::Float(_), .. }) =
             filter.get("value")
         {
@@ -312,7 +312,7 @@ fn untyped(site: &Site) -> Vec<Problem> {
         let Some(filters) = section.section("label_filters") else { continue };
         let Value::Seq(items) = &filters.node().value else { continue };
         for (index, item) in items.iter().enumerate() {
-            look(&super::super::Section::new(item.clone(), filters.path().index(index)));
+            look(&Section::new(item.clone(), filters.path().index(index)));
         }
     }
     places

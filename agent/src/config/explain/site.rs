@@ -6,15 +6,22 @@ use super::super::{KeyPath, Node, Problem, Section, Value};
 
 /// The whole.
 pub(super) struct Site {
+    pub(super) root: Section,
     /// The top-level `haproxy` section, empty if there is none.
     pub(super) haproxy: Section,
+    /// The top-level `file_output` section.
+    pub(super) files: Option<Section>,
     pub(super) services: Vec<Service>,
 }
 
-/// One service that HAProxy serves.
+/// One service that HAProxy serves, or that has a file.
 pub(super) struct Service {
     pub(super) section: Section,
-    /// Its `haproxy` section, empty if there is none.
+    /// Whether HAProxy serves it.
+    pub(super) served: bool,
+    /// Whether it has a file of `file_output`.
+    pub(super) has_file: bool,
+    /// Its `haproxy` section, empty if there is none or HAProxy does not serve it.
     pub(super) haproxy: Section,
     /// Its `discovery`, and those of the watchers within it and within `discovery_multi`.
     pub(super) discoveries: Vec<Section>,
@@ -31,9 +38,16 @@ impl Site {
         let root = Section::new(root.clone(), KeyPath::root());
         let services = root.section("services");
         let entries = services.as_ref().map(|services| services.node().entries()).unwrap_or_default();
-        let of = |name: &str| Some(Service::new(services.as_ref()?.section(name)?));
+        let files = root.section("file_output").filter(|_| root.has("file_output"));
+        let (haproxy, has_files) = (root.has("haproxy"), files.is_some());
+        let of = |name: &str| Some(Service::new(services.as_ref()?.section(name)?, haproxy, has_files));
         let services = entries.iter().filter_map(|entry| of(&entry.key)).flatten().collect();
-        Self { haproxy: part(&root, "haproxy"), services }
+        Self { haproxy: part(&root, "haproxy"), files, services, root }
+    }
+
+    /// The services that HAProxy serves.
+    pub(super) fn served(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().filter(|service| service.served)
     }
 
     /// The lines under a key of the top-level section.
@@ -52,9 +66,9 @@ impl Site {
         on(&self.haproxy, key).unwrap_or(default)
     }
 
-    /// The places of the services of which this is true.
+    /// The places of the services of which this is true, of those that HAProxy serves.
     pub(super) fn services(&self, is: impl Fn(&Service) -> bool) -> Vec<Problem> {
-        self.services.iter().filter(|service| is(service)).map(|service| here(&service.section)).collect()
+        self.served().filter(|service| is(service)).map(|service| here(&service.section)).collect()
     }
 
     /// The place of a key of the top-level section, if it is there.
@@ -69,6 +83,12 @@ impl Site {
         wanted.filter_map(|section| key.map_or_else(|| Some(here(section)), |key| at(section, key))).collect()
     }
 
+    /// The places of the `discovery` sections of which this is true, of services that HAProxy serves.
+    pub(super) fn discoveries_for_haproxy(&self, is: impl Fn(&str, &Section) -> bool) -> Vec<Problem> {
+        let sections = self.served().flat_map(|service| &service.discoveries);
+        sections.filter(|section| is(&method(section), section)).map(here).collect()
+    }
+
     /// Whether what a service's servers and backend inherit, or its own lines, have one that begins with this word.
     pub(super) fn has_line(&self, service: &Service, word: &str) -> bool {
         let own = ["listen", "backend"].iter().flat_map(|key| lines(&service.haproxy, key));
@@ -77,11 +97,15 @@ impl Site {
 }
 
 impl Service {
-    fn new(section: Section) -> Option<Self> {
-        let haproxy = part(&section, "haproxy");
-        if on(&haproxy, "disabled") == Some(true) {
+    /// `None`: it is for nobody.
+    fn new(section: Section, haproxy: bool, files: bool) -> Option<Self> {
+        let own = part(&section, "haproxy");
+        let off = |section: &Section| on(section, "disabled") == Some(true);
+        let (served, has_file) = (haproxy && !off(&own), files && !off(&part(&section, "file_output")));
+        if !served && !has_file {
             return None;
         }
+        let haproxy = if served { own } else { Section::new(nothing(own.node()), own.path().clone()) };
         let mut discoveries = Vec::new();
         for key in ["discovery", "discovery_multi"] {
             let Some(one) = section.section(key) else { continue };
@@ -91,7 +115,7 @@ impl Service {
             discoveries.push(one);
             discoveries.extend(within);
         }
-        Some(Self { section, haproxy, discoveries })
+        Some(Self { section, served, has_file, haproxy, discoveries })
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -111,8 +135,13 @@ impl Service {
 
 /// What stands under a key, or nothing at all.
 fn part(section: &Section, key: &str) -> Section {
-    let nothing = Node { value: Value::Map(Vec::new()), ..section.node().clone() };
-    section.section(key).unwrap_or_else(|| Section::new(nothing, section.path().key(key)))
+    let absent = || Section::new(nothing(section.node()), section.path().key(key));
+    section.section(key).unwrap_or_else(absent)
+}
+
+/// A map in that place, with nothing in it.
+fn nothing(place: &Node) -> Node {
+    Node::new(Value::Map(Vec::new()), place.line, place.column)
 }
 
 /// A text under a key; empty if there is none.
