@@ -20,7 +20,7 @@ use crate::{
     file_output::Board,
     handle::{self, Handle, Inbox},
     meter::{Meter, Tell},
-    model::Model,
+    model::{Model, Said},
     news::News,
     output::{Ready, chain},
     pulse::Pulse,
@@ -260,7 +260,7 @@ impl Config {
         let mut model = Model::new(&self.services, &self.haproxy, None);
         for name in self.services() {
             if let Some(snapshot) = catalog.service(name) {
-                model.refresh(name, Some(snapshot), None);
+                model.refresh(name, Some(&Said::new(snapshot.clone(), None)), None);
             }
         }
         render(model.document())

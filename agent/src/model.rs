@@ -1,6 +1,7 @@
 //! All services as they are to be served: what changed since the last look, and the text for it.
 
 mod reconfigure;
+mod unclaimed;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,7 +13,8 @@ use haproxy_render::{Document, Name, ReadBack, Server, ServerId, Service};
 use haproxy_runtime::Live;
 use tracing::{error, info, warn};
 
-pub(crate) use self::reconfigure::Difference;
+use self::unclaimed::Unclaimed;
+pub(crate) use self::{reconfigure::Difference, unclaimed::Said};
 use crate::{
     config::{self, Haproxy},
     desired::{KnownIds, Shape, name},
@@ -41,6 +43,8 @@ struct State {
     known: Option<Snapshot>,
     /// The source has not answered yet.
     unheard: bool,
+    /// What is served beside what the source says, because not all that it is made of has answered since the start.
+    unclaimed: Option<Unclaimed>,
     /// What came of that at the last look.
     served: Option<Served>,
     ids: KnownIds,
@@ -115,7 +119,7 @@ impl Model {
     pub(crate) fn refresh(
         &mut self,
         service: &str,
-        said: Option<&Snapshot>,
+        said: Option<&Said>,
         live: Option<&Live>,
     ) -> Option<Changed> {
         let state = self.services.get_mut(service)?;
@@ -172,6 +176,7 @@ impl State {
             before,
             known: None,
             unheard: true,
+            unclaimed: None,
             served: None,
             position: None,
             rejected: Rejected::default(),
@@ -210,16 +215,32 @@ impl State {
         true
     }
 
+    /// What the source says, with what it lacks while not all that it is made of has answered.
+    fn hear(&mut self, said: &Said) -> Snapshot {
+        if std::mem::replace(&mut self.unheard, false) {
+            self.unclaimed = self.known.as_ref().and_then(|known| Unclaimed::of(known, said));
+            if self.unclaimed.is_some() {
+                let service = self.config.name.as_str();
+                info!(
+                    service,
+                    "not all of its sources have answered; what was known before is served beside what the others say"
+                );
+            }
+        }
+        let completed = self.unclaimed.as_mut().and_then(|unclaimed| unclaimed.complete(said));
+        if completed.is_none() {
+            self.unclaimed = None;
+        }
+        completed.unwrap_or_else(|| said.snapshot().clone())
+    }
+
     /// Folds what the source said and makes servers of it. Logs what is refused for the first time.
-    fn desired(
-        &mut self,
-        said: Option<&Snapshot>,
-        haproxy: &Haproxy,
-        live: Option<&Live>,
-    ) -> Option<Service> {
-        self.unheard &= said.is_none();
-        let recalled = if self.unheard { self.known.clone() } else { None };
-        let said = said.or(recalled.as_ref());
+    fn desired(&mut self, said: Option<&Said>, haproxy: &Haproxy, live: Option<&Live>) -> Option<Service> {
+        let said = match said {
+            Some(said) => Some(self.hear(said)),
+            None => self.known.clone().filter(|_| self.unheard),
+        };
+        let said = said.as_ref();
         self.generator.follow(said.and_then(Snapshot::settings), &self.config, haproxy);
         let Folded { served, last_good, believed, no_leader } =
             fold(&self.config.rules, said, self.last_good.as_ref());

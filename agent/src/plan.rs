@@ -146,8 +146,7 @@ impl Agent {
         let running = sources.start();
         let unanswered = silent(&running, config.times.startup_wait).await;
         for view in running.views().iter() {
-            let said = view.observed.borrow().snapshot.clone();
-            model.refresh(view.service.as_str(), said.as_ref(), output.live());
+            model.refresh(view.service.as_str(), view.said().as_ref(), output.live());
         }
         let preview = output.preview(model.document()).await?;
         let path = config.haproxy.output.file.as_ref().map(|file| file.path().to_owned());

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use discovery_core::{Backoff, Health, Observed, Snapshot, Watcher, supervise};
+use discovery_core::{Backoff, Health, Observed, Watcher, supervise};
 use haproxy_render::Name;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tracing::error;
@@ -21,6 +21,7 @@ use crate::{
     config::{Config, Digest, Service},
     connection::{Connections, Hold},
     meter::{Meter, Standing},
+    model::Said,
     news::News,
     registry::Context,
     status::{SourceView, Views},
@@ -188,9 +189,8 @@ impl Running {
     }
 
     /// What the source of a service said last that was good.
-    pub(crate) fn said(&self, service: &Name) -> Option<Snapshot> {
-        let member = self.members.get(*self.places.get(service)?)?;
-        member.view.observed.borrow().snapshot.clone()
+    pub(crate) fn said(&self, service: &Name) -> Option<Said> {
+        self.members.get(*self.places.get(service)?)?.view.said()
     }
 
     fn set(&mut self, members: Vec<Member>) {

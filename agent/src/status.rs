@@ -11,6 +11,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     file_output::{Board, FileOutputStatus},
+    model::Said,
     pulse::Pulse,
     state::{Memory, Restored, StateFileStatus},
 };
@@ -84,6 +85,14 @@ pub struct ServiceStatus {
     pub rejected: Rejected,
     #[cfg_attr(not(feature = "status"), allow(dead_code, reason = "the status is not served by this build"))]
     pub(crate) desired: Option<Arc<Service>>,
+}
+
+impl SourceView {
+    /// What it said last that was good.
+    pub(crate) fn said(&self) -> Option<Said> {
+        let snapshot = self.observed.borrow().snapshot.clone()?;
+        Some(Said::new(snapshot, self.children.clone()))
+    }
 }
 
 impl Status {

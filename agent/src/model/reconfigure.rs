@@ -5,11 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use discovery_core::Snapshot;
 use haproxy_render::{Name, Service};
 use haproxy_runtime::Live;
 
-use super::{Changed, Model, State, changed, without_services};
+use super::{Changed, Model, Said, State, changed, without_services};
 use crate::{
     config::{self, Config},
     fold::fold,
@@ -40,7 +39,7 @@ impl Model {
         &mut self,
         config: &Config,
         fresh: &HashSet<Name>,
-        said: impl Fn(&Name) -> Option<Snapshot>,
+        said: impl Fn(&Name) -> Option<Said>,
         live: Option<&Live>,
     ) -> Difference {
         let all = !self.haproxy.shapes_like(&config.haproxy);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use agent::{
-    Config, Registry, Source,
+    Agent, Config, Registry, Source,
     discovery::{
         Snapshot,
         testing::{ScriptedWatcher, Step},
@@ -22,6 +22,15 @@ type Script = fn() -> Vec<Step>;
 
 /// A service `web` with these keys, which also has HAProxy serve it. Its sources play the scripts that they name.
 fn web(keys: Value, scripts: &[(&'static str, Script)]) -> (Site, Config) {
+    let site = Site::new()
+        .set(&["services", "web"], keys)
+        .set(&["services", "web", "haproxy"], json!({ "port": null }));
+    let config = site.config_with(&playing(scripts));
+    (site, config)
+}
+
+/// The method `play`.
+fn playing(scripts: &[(&'static str, Script)]) -> Registry {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Play {
@@ -29,16 +38,11 @@ fn web(keys: Value, scripts: &[(&'static str, Script)]) -> (Site, Config) {
     }
 
     let scripts: HashMap<_, _> = scripts.iter().copied().collect();
-    let registry = Registry::builtin().with("play", move |section| {
+    Registry::builtin().with("play", move |section| {
         let Play { script } = section.parse()?;
         let steps = scripts[script.as_str()];
         Ok(Source::new(move |_| ScriptedWatcher::new(steps())))
-    });
-    let site = Site::new()
-        .set(&["services", "web"], keys)
-        .set(&["services", "web", "haproxy"], json!({ "port": null }));
-    let config = site.config_with(&registry);
-    (site, config)
+    })
 }
 
 /// The section of a source that plays this script.
@@ -167,5 +171,50 @@ async fn a_file_toggles_what_is_served() {
     until("the mistake to be told", || !refused().is_empty()).await;
     assert_eq!(refused()[0].reason(), "reading the weights: there is no \"red\" to choose");
     assert_eq!(site.served("web"), [2]);
+    running.stop().await;
+}
+
+/// Answers only after five minutes.
+fn silent_at_first() -> Vec<Step> {
+    vec![Step::Wait(5 * MINUTE), says([3])]
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_source_knows_that_is_down_at_a_start_is_served_as_last_known_until_it_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let configured = |file: &str, scripts: &[(&'static str, Script)]| {
+        let watchers = json!({ "a": play("a"), "b": play("b") });
+        let union = json!({ "method": "multi", "watchers": watchers, "resolver": { "method": "union" } });
+        let (site, _) = web(json!({ "discovery": union }), scripts);
+        let site = site
+            .set(&["haproxy", "config_file_path"], json!(dir.path().join(file)))
+            .set(&["haproxy", "state_file_path"], json!(dir.path().join("state.json")));
+        site.config_with(&playing(scripts))
+    };
+    let served = |file: &str| {
+        let text = std::fs::read_to_string(dir.path().join(file)).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.trim().strip_prefix("server 10.0.0."));
+        lines.map(|line| line[..1].to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let both: &[(&'static str, Script)] = &[("a", || vec![says([1, 2])]), ("b", || vec![says([3, 4])])];
+    Agent::new(configured("first.cfg", both)).once().await.unwrap();
+    assert_eq!(served("first.cfg"), "1 2 3 4");
+
+    // HAProxy's file is new: what is known is in the state file alone.
+    let half: &[(&'static str, Script)] = &[
+        ("a", || vec![says([1, 2]), Step::Wait(MINUTE), says([1]), Step::Wait(MINUTE), says([1, 5])]),
+        ("b", silent_at_first),
+    ];
+    let mut running = Running::start(configured("second.cfg", half));
+    running.applied().await;
+    assert_eq!(served("second.cfg"), "1 2 3 4");
+    until("who has left to be gone, and nobody else", || served("second.cfg") == "1 3 4").await;
+    until("who comes to be there", || served("second.cfg") == "1 3 4 5").await;
+    running.stop().await;
+
+    // And once more, since the other has still not answered.
+    let running = Running::start(configured("third.cfg", half));
+    until("all that is known to be served", || served("third.cfg") == "1 2 3 4 5").await;
+    until("the last word of both to be served", || served("third.cfg") == "1 3 5").await;
     running.stop().await;
 }
