@@ -7,6 +7,8 @@ set -eu
 : "${CONFIG:=/etc/haproxy/haproxy.cfg}"
 : "${MASTER:=/run/haproxy/master.sock}"
 
+# The first process of a container ignores what it does not handle, and images of HAProxy stop their containers by SIGUSR1.
+trap 'exit 0' TERM INT USR1
 # The first configuration is written when the first endpoints are known.
 until [ -s "$CONFIG" ]; do
     sleep 0.2

@@ -25,8 +25,17 @@ end() {
     [ -z "$running" ] || kill "$running" 2>/dev/null || :
     rm -f "$event"
 }
+# What HAProxy does at SIGUSR1, by which its images stop their containers: no new connections, and an end with the last one.
+finish() {
+    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || :
+    if [ -n "$running" ] && kill -USR1 "$running" 2>/dev/null; then
+        wait "$running" || :
+    fi
+    exit 0
+}
 trap end EXIT
 trap 'exit 0' TERM INT
+trap finish USR1
 
 if [ -s "$CONFIG" ]; then
     start
