@@ -29,9 +29,9 @@ pub(crate) struct Service {
     pub(crate) backend_port_override: Option<Port>,
     /// Whether only the server with the lowest `id` is served.
     pub(crate) leader_election: bool,
-    /// Has no effect.
+    /// How many copies of the service there are instead of it, from `NAME_0` on; for load tests.
     #[serde(rename = "load_test_concurrency")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>", extend("deprecated" = true)))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>"))]
     pub(crate) _load_test_concurrency: Option<IgnoredAny>,
     /// How long its source may fail before the agent is not ready, in seconds; as `status.max_staleness` unless said otherwise.
     pub(crate) max_staleness: Option<f64>,
@@ -233,8 +233,10 @@ pub(crate) struct Haproxy {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Statsd {
     /// Where metrics are sent: a name or an address.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "localhost")))]
     pub(crate) host: Option<String>,
     /// The port there (UDP).
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 8125)))]
     pub(crate) port: Option<Port>,
     /// From a metric's name to the share of it that is sent: from 0 to 1.
     pub(crate) sample_rate: BTreeMap<String, f64>,
@@ -261,6 +263,7 @@ pub(crate) struct Agent {
     #[cfg_attr(feature = "schema", schemars(extend("default" = 30)))]
     pub(crate) backoff_max: Option<f64>,
     /// Whether the configuration is read again when its files change.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = true)))]
     pub(crate) watch_config: Option<bool>,
 }
 
