@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::{embed::program, method};
+use crate::{embed::program, method, reconfigured};
 
 #[tokio::test]
 async fn an_agent_inside_another_program_serves_what_the_program_knows() {
@@ -42,4 +42,27 @@ haproxy: {config_file_path: /tmp/haproxy.cfg, do_reloads: false, global: [], def
          2:37: services.rack.discovery.frist: unknown key; did you mean `first`?\n  \
          8:15: services.web.discovery.watchers.rack: the range goes beyond the last address"
     );
+}
+
+#[tokio::test]
+async fn a_running_agent_is_given_another_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("haproxy.cfg");
+    let text = |port: u16| {
+        let web = format!(
+            "{{discovery: {{method: base}}, default_servers: [{{host: 10.0.0.1, port: 80}}], haproxy: {{port: {port}}}}}"
+        );
+        let haproxy = format!(
+            "{{config_file_path: {path:?}, reload_command: 'true', restart_interval: 0, global: [], defaults: []}}"
+        );
+        format!("services: {{web: {web}}}\nhaproxy: {haproxy}\n")
+    };
+    let told = RefCell::new(Vec::new());
+    Box::pin(reconfigured::program(&text(3212), &text(3213), |different| told.borrow_mut().push(different)))
+        .await
+        .unwrap();
+    assert_eq!(told.borrow().len(), 1);
+    assert!(told.borrow()[0].contains("web"), "{told:?}");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains("bind localhost:3213\n"), "{text}");
 }

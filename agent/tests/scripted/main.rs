@@ -21,6 +21,9 @@ mod outage;
 mod pace;
 mod plan;
 mod reconfigure;
+#[path = "../../examples/reconfigure.rs"]
+#[allow(dead_code, reason = "its `main` is for cargo")]
+mod reconfigured;
 mod restart;
 mod settings;
 mod several;
