@@ -109,8 +109,9 @@ impl Agent {
         let (sources, memory) = (self.sources.views(), Arc::clone(&self.memory));
         let configuration = self.inbox.handle.status();
         let (pulse, files) = (Arc::clone(&self.pulse), Arc::clone(&self.files));
+        let statsd = Arc::clone(&self.statsd);
         let (applied, window) = (self.applied.subscribe(), self.window.status());
-        Status { sources, applied, memory, configuration, pulse, files, window }
+        Status { sources, applied, memory, configuration, pulse, files, statsd, window }
     }
 
     /// Runs until `stop` is ready. An apply that has begun is finished first, and the file brought up to date, within five seconds;

@@ -10,6 +10,7 @@
 
 mod answer;
 mod client;
+mod clock;
 mod digest;
 mod guests;
 mod metrics;
@@ -20,10 +21,10 @@ mod serving;
 mod survey;
 mod text;
 
+pub use crate::Ago;
 pub use client::{AskError, ask};
 pub use report::{
     Change, Child, Configuration, Endpoint, FileOutput, Haproxy, Output, Pending, Rejection, Report, Service,
-    StateFile,
+    StateFile, Statsd,
 };
 pub(crate) use serving::serve;
-pub use text::Ago;

@@ -78,6 +78,7 @@
 //! | `schema` | `Config::schema`: the JSON Schema of the configuration, for editors | no |
 
 mod agent;
+mod ago;
 pub mod config;
 mod connection;
 mod desired;
@@ -106,6 +107,7 @@ mod template;
 mod window;
 
 pub use agent::{Agent, AgentError};
+pub use ago::Ago;
 pub use config::{Config, Fingerprint, LoadError, Loaded, Loader};
 pub use discovery_core as discovery;
 pub use doctor::{Finding, Severity, Topic};
@@ -116,6 +118,7 @@ pub use haproxy_runtime::Failure;
 pub use plan::{Action, Kind, Planned, PlannedChange, PlannedFile, Unanswered};
 pub use registry::{Context, Registry, Source};
 pub use state::StateFileStatus;
+pub use statsd::StatsdStatus;
 pub use status::{
     ConfigurationStatus, HaproxyStatus, History, How, OutputStatus, PastChange, Pending, ServiceStatus,
     Status, WindowStatus,

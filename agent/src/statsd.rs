@@ -11,6 +11,7 @@ mod tests;
 #[cfg(feature = "zk")]
 mod zookeeper;
 
+pub use line::StatsdStatus;
 pub(crate) use line::{METRICS, Statsd};
 pub(crate) use sending::Sending;
 #[cfg(feature = "zk")]

@@ -14,6 +14,7 @@ use crate::{
     model::Said,
     pulse::Pulse,
     state::{Memory, Restored, StateFileStatus},
+    statsd::{Statsd, StatsdStatus},
 };
 pub use crate::{
     handle::ConfigurationStatus,
@@ -30,6 +31,7 @@ pub struct Status {
     pub(crate) configuration: watch::Receiver<ConfigurationStatus>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) files: Arc<Board>,
+    pub(crate) statsd: Arc<Statsd>,
     pub(crate) window: watch::Receiver<Option<WindowStatus>>,
 }
 
@@ -155,6 +157,11 @@ impl Status {
     /// How the files of `file_output` are doing; `None` before the agent runs, and where there are none.
     pub fn file_output(&self) -> Option<FileOutputStatus> {
         self.files.status()
+    }
+
+    /// How metrics are sent by statsd; `None` before the agent runs, and where none are.
+    pub fn statsd(&self) -> Option<StatsdStatus> {
+        self.statsd.status()
     }
 
     /// Waits until, at `asked` or later, a configuration was taken over, or found to be of no use: what

@@ -8,7 +8,8 @@ use std::{
 
 use haproxy_runtime::Process;
 
-use super::{Finding, Topic, process::long};
+use super::{Finding, Topic};
+use crate::Ago;
 
 /// By how much clocks may differ without a word.
 const SLACK: Duration = Duration::from_mins(1);
@@ -41,7 +42,7 @@ fn behind(now: SystemTime, written: Option<SystemTime>, started: Option<SystemTi
         .filter_map(|(at, what)| Some((at?, what)))
         .max()?;
     let ahead = latest.duration_since(now).ok().filter(|ahead| *ahead > SLACK)?;
-    let text = format!("{what} {} from now, by its own account: the clock was set back", long(ahead));
+    let text = format!("{what} {} from now, by its own account: the clock was set back", Ago(ahead));
     let remedy = "set the clock (`timedatectl`, chrony): certificates, AWS signatures and ages depend on it";
     Some(Finding::warning(Topic::Machine, "the clock", text, remedy))
 }

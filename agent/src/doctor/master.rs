@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use haproxy_runtime::{Master, MasterError, MasterFault, Processes};
 
-use super::{Finding, Topic, count, line, process::long};
-use crate::output::chain;
+use super::{Finding, Topic, count, line};
+use crate::{Ago, output::chain};
 
 /// Old workers that live for longer after the last reload are worth a warning: each takes the memory of a whole HAProxy.
 pub(super) const OLD: Duration = Duration::from_mins(10);
@@ -48,8 +48,8 @@ fn of_processes(address: &str, processes: &Processes) -> Vec<Finding> {
             "{} still {} connections from before the last reload, {} ago; the oldest runs for {}",
             count(processes.old_workers.len(), "old worker"),
             if processes.old_workers.len() == 1 { "has" } else { "have" },
-            long(since),
-            long(oldest),
+            Ago(since),
+            Ago(oldest),
         );
         findings.push(if since > OLD {
             Finding::warning(Topic::Haproxy, address, text, END_THEM)

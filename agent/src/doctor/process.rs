@@ -12,6 +12,7 @@ use super::{
     Finding, Topic, count,
     master::{END_THEM, OLD},
 };
+use crate::Ago;
 
 /// So many times a second the kernel counts for who reads `/proc`: part of its interface, whatever it counts itself.
 const TICKS: u64 = 100;
@@ -44,10 +45,10 @@ pub(super) fn old_workers(proc: &Path, answering: &[Process]) -> Option<Finding>
         "{} beside process {}, which runs for {}: {}{}; the oldest runs for {}",
         count(old.len(), "old worker"),
         current.pid,
-        long(since),
+        Ago(since),
         pids.join(", "),
         if old.len() > pids.len() { ", …" } else { "" },
-        long(oldest)
+        Ago(oldest)
     );
     Some(if since > OLD {
         Finding::warning(Topic::Haproxy, subject, text, END_THEM)
@@ -107,16 +108,6 @@ pub(super) fn directories(proc: &Path) -> impl Iterator<Item = PathBuf> {
     entries.filter(move |entry| entry.file_name().to_str().is_some_and(is_process)).map(|entry| entry.path())
 }
 
-/// A span for people: its greatest unit.
-pub(super) fn long(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
-    match units.into_iter().find(|(length, _)| seconds >= *length) {
-        Some((length, unit)) => format!("{} {unit}", seconds / length),
-        None => format!("{seconds} s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,12 +137,5 @@ mod tests {
         assert_eq!((current.pid, old.iter().map(|one| one.pid).collect::<Vec<_>>()), (12, vec![11]));
         assert_eq!(left_behind(&list, &[11]), None, "what is younger is a successor");
         assert_eq!(left_behind(&list, &[99]), None, "one of another machine");
-    }
-
-    #[test]
-    fn a_span_is_told_by_its_greatest_unit() {
-        for (seconds, expected) in [(0, "0 s"), (59, "59 s"), (61, "1 min"), (7200, "2 h"), (90_000, "1 d")] {
-            assert_eq!(long(Duration::from_secs(seconds)), expected);
-        }
     }
 }

@@ -79,7 +79,7 @@ fn one(service: String, origin: Option<Origin>, method: &str, seen: &Observed, b
         (Some(snapshot), _) => Ok(Answer {
             after: seen.confirmed.unwrap_or(began).saturating_duration_since(began),
             endpoints: snapshot.len(),
-            rejected: snapshot.rejected().named().len(),
+            rejected: snapshot.rejected().total(),
         }),
         (None, error) => Err(error.map(WatchError::chain).unwrap_or_default()),
     };

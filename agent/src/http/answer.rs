@@ -11,7 +11,7 @@ use hyper::{
 use tokio::sync::{Semaphore, watch};
 use tracing::error;
 
-use super::{metrics, page, report::Report};
+use super::{clock::Clock, metrics, page, report::Report};
 use crate::{Status, config::Staleness};
 
 /// How many answers that take work are made at a time.
@@ -32,6 +32,7 @@ pub(super) struct Desk {
     status: Status,
     staleness: watch::Receiver<Staleness>,
     work: Arc<Semaphore>,
+    clock: Arc<Clock>,
 }
 
 /// What is made of a report.
@@ -62,7 +63,7 @@ impl Answer {
 
 impl Desk {
     pub(super) fn new(status: Status, staleness: watch::Receiver<Staleness>) -> Self {
-        Self { status, staleness, work: Arc::new(Semaphore::new(AT_WORK)) }
+        Self { status, staleness, work: Arc::new(Semaphore::new(AT_WORK)), clock: Arc::new(Clock::new()) }
     }
 
     pub(super) async fn answer(
@@ -110,10 +111,11 @@ impl Desk {
     async fn make(&self, kind: Kind) -> Answer {
         let Ok(permit) = Arc::clone(&self.work).acquire_owned().await else { return unmade() };
         let (status, staleness) = (self.status.clone(), self.staleness.borrow().clone());
+        let clock = Arc::clone(&self.clock);
         let made = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let details = matches!(kind, Kind::Json | Kind::Page);
-            kind.of(&Report::of(&status, &staleness, details))
+            kind.of(&Report::of(&status, &staleness, clock.read(), details))
         });
         made.await.unwrap_or_else(|error| {
             error!(%error, "showing the status");

@@ -5,6 +5,7 @@ use std::{io, time::Duration};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use serde::de::Error as _;
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -64,7 +65,12 @@ async fn exchange(address: &str) -> Result<Report, AskError> {
             return Err(AskError::Refused(response.status()));
         }
         let body = Limited::new(response.into_body(), LONGEST).collect().await.map_err(AskError::Read)?;
-        Ok(serde_json::from_slice(&body.to_bytes())?)
+        let report: Report = serde_json::from_slice(&body.to_bytes())?;
+        // Everything may be missing in it but that: so it is somebody else's.
+        if report.version.is_empty() {
+            return Err(serde_json::Error::custom("it does not say a version").into());
+        }
+        Ok(report)
     };
     tokio::pin!(connection, answer);
     tokio::select! {

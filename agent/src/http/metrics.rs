@@ -120,12 +120,13 @@ impl Scrape {
         scrape.gauge("alive", "Whether the loop that applies gives signs of life", flag(report.alive))?;
         scrape.gauge("ready", "Whether /readyz says that the agent is ready", flag(report.ready))?;
         scrape.gauge("services", "Services in the configuration", count(report.services.len()))?;
+        let started = "Since when it runs, in seconds since 1970";
+        scrape.gauge("start_timestamp_seconds", started, report.started_at)?;
         let configuration = &report.configuration;
-        let since = report.at - configuration.since_seconds;
         scrape.gauge(
             "configuration_timestamp_seconds",
             "Since when the configuration that is in use is, in seconds since 1970",
-            since,
+            configuration.since_at,
         )?;
         scrape.gauge(
             "configuration_refused",
@@ -156,6 +157,18 @@ impl Scrape {
                 count(files.failing),
             )?;
         }
+        if let Some(statsd) = &report.statsd {
+            scrape.gauge(
+                "statsd_failed",
+                "Whether it is not known where the statsd server is",
+                flag(statsd.error.is_some()),
+            )?;
+            scrape.counter(
+                "statsd_dropped_lines_total",
+                "Lines for statsd that could not be sent soon enough",
+                statsd.dropped,
+            )?;
+        }
         Ok(())
     }
 
@@ -183,19 +196,19 @@ impl Scrape {
     }
 
     fn output(&self, scrape: &mut Writer<'_>) -> Result<(), Error> {
-        let (report, output) = (&self.report, &self.report.output);
-        if let Some(ago) = output.applied_seconds {
+        let output = &self.report.output;
+        if let Some(at) = output.applied_at {
             scrape.gauge(
                 "applied_timestamp_seconds",
                 "When HAProxy was last brought to what it should run, or found to run it, in seconds since 1970",
-                report.at - ago,
+                at,
             )?;
         }
-        if let Some(ago) = output.changed_seconds {
+        if let Some(at) = output.changed_at {
             scrape.gauge(
                 "changed_timestamp_seconds",
                 "When something was last changed for HAProxy, in seconds since 1970",
-                report.at - ago,
+                at,
             )?;
         }
         scrape.gauge(

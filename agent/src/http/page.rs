@@ -1,13 +1,11 @@
 //! The report as a page.
 
-use std::borrow::Borrow;
+use std::{borrow::Borrow, fmt::Write as _};
 
 use askama::Template;
 
-use super::{
-    report::{Endpoint, Output, Report, Service},
-    text::Ago,
-};
+use super::report::{Endpoint, Output, Report, Service};
+use crate::Ago;
 
 /// What a browser may do with it: no scripts, nothing from elsewhere, in nobody's frame.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -34,7 +32,9 @@ struct Shown<'a> {
 
 pub(super) fn html(report: &Report) -> Result<String, askama::Error> {
     let mut left = OF_ALL;
-    let services = report.services.iter().take(SERVICES).map(|of| {
+    let mut all: Vec<&Service> = report.services.iter().collect();
+    all.sort_by_key(|service| concern(service));
+    let services = all.into_iter().take(SERVICES).map(|of| {
         let servers = &of.servers[..of.servers.len().min(OF_A_SERVICE).min(left)];
         left -= servers.len();
         Shown { of, servers }
@@ -43,14 +43,22 @@ pub(super) fn html(report: &Report) -> Result<String, askama::Error> {
     Page { report, services, more_services }.render()
 }
 
+/// The classes of marks, the worst first: that is the order in which services are shown, so that nobody has to look for one that is not
+/// well.
+const MARKS: [&str; 3] = ["bad", "odd", "good"];
+
+fn concern(service: &Service) -> usize {
+    match service.state.as_str() {
+        _ if service.stale => 0,
+        "ok" if service.rejected_total == 0 => 2,
+        _ => 1,
+    }
+}
+
 impl Shown<'_> {
     /// The class of its mark.
     fn mark(&self) -> &'static str {
-        match self.of.state.as_str() {
-            _ if self.of.stale => "bad",
-            "ok" if self.of.rejected_total == 0 => "good",
-            _ => "odd",
-        }
+        MARKS[concern(self.of)]
     }
 
     fn more(&self) -> usize {
@@ -65,6 +73,24 @@ impl Shown<'_> {
 impl Page<'_> {
     fn output(&self) -> &Output {
         &self.report.output
+    }
+
+    /// How many services there are, and how many are in which state, if not all are well.
+    fn tally(&self) -> String {
+        let services = &self.report.services;
+        let plural = if services.len() == 1 { "" } else { "s" };
+        let mut tally = format!("{} service{plural}", services.len());
+        for state in ["failing", "ended", "waiting"] {
+            let count = services.iter().filter(|service| service.state == state).count();
+            if count > 0 {
+                let _ = write!(tally, ", {count} {state}");
+            }
+        }
+        let stale = services.iter().filter(|service| service.stale).count();
+        if stale > 0 {
+            let _ = write!(tally, ", {stale} stale");
+        }
+        tally
     }
 
     /// What is to be seen in the tab.

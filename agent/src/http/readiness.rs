@@ -5,8 +5,8 @@ use std::time::Duration;
 use discovery_core::{Health, WatchError};
 use tokio::time::Instant;
 
-use super::text::{Ago, line};
-use crate::{FileOutputStatus, OutputStatus, ServiceStatus, config::Staleness};
+use super::text::line;
+use crate::{Ago, FileOutputStatus, OutputStatus, ServiceStatus, config::Staleness};
 
 /// How many services are named.
 const NAMED: usize = 100;
@@ -72,11 +72,11 @@ pub(super) fn obstacles(
     if let Some(files) = files
         && let Some(error) = &files.error
     {
-        obstacles.push(format!(
-            "file_output: {} services have not the files that they should: {}",
-            files.failing,
-            line(error)
-        ));
+        let who = match files.failing {
+            1 => "1 service has not the file that it should".to_owned(),
+            some => format!("{some} services have not the files that they should"),
+        };
+        obstacles.push(format!("file_output: {who}: {}", line(error)));
     }
     let (mut named, mut more) = (0_usize, 0_usize);
     for service in services {

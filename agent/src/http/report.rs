@@ -15,6 +15,8 @@ pub struct Report {
     pub version: String,
     /// When it was made, in seconds since 1970.
     pub at: f64,
+    /// Since when it runs, in seconds since 1970.
+    pub started_at: f64,
     /// Whether the loop that applies gives signs of life: what `/healthz` says.
     pub alive: bool,
     /// Whether HAProxy serves what is known, and what is known is fresh enough: what `/readyz` says.
@@ -33,6 +35,8 @@ pub struct Report {
     pub state_file: Option<StateFile>,
     /// How the files of services are doing; there are none if it is not there.
     pub file_output: Option<FileOutput>,
+    /// How metrics are sent by statsd; none are if it is not there.
+    pub statsd: Option<Statsd>,
 }
 
 /// A service.
@@ -136,8 +140,12 @@ pub struct Child {
 pub struct Output {
     /// How long ago it was last brought to what it should run, or found to run it.
     pub applied_seconds: Option<f64>,
+    /// When that was, in seconds since 1970.
+    pub applied_at: Option<f64>,
     /// How long ago something was last changed.
     pub changed_seconds: Option<f64>,
+    /// When that was, in seconds since 1970.
+    pub changed_at: Option<f64>,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,
     /// What waits for its time.
@@ -214,6 +222,8 @@ pub struct Change {
 pub struct Configuration {
     /// How long the one that is in use has been.
     pub since_seconds: f64,
+    /// Since when, in seconds since 1970.
+    pub since_at: f64,
     /// How many were taken over since the start, the first not counted.
     pub taken: u64,
     /// How long a newer one has waited for the first answers of its new sources.
@@ -255,5 +265,20 @@ pub struct FileOutput {
     /// For how many services the last attempt failed.
     pub failing: usize,
     /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Where metrics go by statsd.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Statsd {
+    /// The server, as the configuration has it: a host and a port.
+    pub server: String,
+    /// Where that is; none while nobody knows.
+    pub address: Option<String>,
+    /// How many lines were dropped, because they could not be sent soon enough.
+    pub dropped: u64,
+    /// Why nobody knows where it is, or whether it still is there.
     pub error: Option<String>,
 }

@@ -1,23 +1,21 @@
 //! From what an agent knows to what is shown of it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use discovery_core::{Snapshot, WatchError, multi::ChildView};
 use haproxy_render::Server;
-use tokio::time::Instant;
 
 use super::{
+    clock::{Reading, seconds, unix},
     digest::{of_servers, of_services},
     readiness::{obstacles, staleness},
     report::{
         Change, Child, Configuration, Endpoint, FileOutput, Haproxy, Output, Pending, Rejection, Report,
-        Service, StateFile,
+        Service, StateFile, Statsd,
     },
     text::line,
 };
 use crate::{
     ConfigurationStatus, FileOutputStatus, HaproxyStatus, OutputStatus, PastChange, ServiceStatus,
-    StateFileStatus, Status, config::Staleness,
+    StateFileStatus, StatsdStatus, Status, config::Staleness,
 };
 
 /// How many endpoints, and servers, are listed of a service, and of all services together. The others are counted.
@@ -28,37 +26,44 @@ const FOREIGN: usize = 100;
 
 impl Report {
     /// What `status` shows now. Without the details it has everything but lists of endpoints and the digests of who serves.
-    pub(super) fn of(status: &Status, longest: &Staleness, details: bool) -> Self {
-        let (now, at) = (Instant::now(), SystemTime::now());
+    pub(super) fn of(status: &Status, longest: &Staleness, time: Reading, details: bool) -> Self {
         let (alive, output, services) = (status.is_alive(), status.output(), status.services());
         let files = status.file_output();
-        let obstacles = obstacles(alive, &services, &output, files.as_ref(), longest, now);
+        let obstacles = obstacles(alive, &services, &output, files.as_ref(), longest, time.now);
         let mut left = if details { OF_ALL } else { 0 };
         let services: Vec<Service> = services
             .iter()
             .map(|service| {
-                let stale = staleness(service, longest.of(&service.service), now).is_some();
-                of_service(service, stale, &mut left, details)
+                let stale = staleness(service, longest.of(&service.service), time.now).is_some();
+                of_service(service, stale, time, &mut left, details)
             })
             .collect();
         let digests = services.iter().map(|service| (service.name.as_str(), service.content_hash.as_str()));
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            at: unix(at),
+            at: unix(time.at),
+            started_at: time.unix(time.started),
             alive,
             ready: obstacles.is_empty(),
             obstacles,
             content_hash: if details { of_services(digests) } else { String::new() },
             services,
-            output: of_output(&output, now, at),
-            configuration: of_configuration(&status.configuration()),
-            state_file: status.state_file().as_ref().map(of_state_file),
-            file_output: files.as_ref().map(of_files),
+            output: of_output(&output, time),
+            configuration: of_configuration(&status.configuration(), time),
+            state_file: status.state_file().as_ref().map(|file| of_state_file(file, time)),
+            file_output: files.as_ref().map(|files| of_files(files, time)),
+            statsd: status.statsd().as_ref().map(of_statsd),
         }
     }
 }
 
-fn of_service(service: &ServiceStatus, stale: bool, left: &mut usize, details: bool) -> Service {
+fn of_service(
+    service: &ServiceStatus,
+    stale: bool,
+    time: Reading,
+    left: &mut usize,
+    details: bool,
+) -> Service {
     let known = service.snapshot.as_ref().or(service.restored.as_ref());
     let servers = service.desired.as_ref().map_or(&[][..], |desired| desired.backend.servers.as_slice());
     let rejected = &service.rejected;
@@ -70,7 +75,7 @@ fn of_service(service: &ServiceStatus, stale: bool, left: &mut usize, details: b
     let endpoints_total = known.map_or(0, Snapshot::len);
     let (of_known, of_servers_) = (take(endpoints_total), take(servers.len()));
     let failing = match &service.health {
-        discovery_core::Health::Degraded { since, .. } => Some(since.elapsed()),
+        discovery_core::Health::Degraded { since, .. } => Some(time.since(*since)),
         _ => None,
     };
     let mut listed: Vec<&Server> = if of_servers_ > 0 { servers.iter().collect() } else { Vec::new() };
@@ -81,7 +86,7 @@ fn of_service(service: &ServiceStatus, stale: bool, left: &mut usize, details: b
         state: service.state().to_owned(),
         stale,
         age_seconds: service.age.map(seconds),
-        failing_seconds: failing.map(seconds),
+        failing_seconds: failing,
         failures: service.failures,
         error: service.health.error().map(|error| line(&error.chain())),
         restored: service.restored.is_some(),
@@ -92,7 +97,7 @@ fn of_service(service: &ServiceStatus, stale: bool, left: &mut usize, details: b
         endpoints: known.into_iter().flatten().take(of_known).map(of_endpoint).collect(),
         servers: listed.into_iter().take(of_servers_).map(of_server).collect(),
         rejected: rejected.named().iter().filter(|_| details).map(of_rejection).collect(),
-        sources: service.children.iter().map(of_child).collect(),
+        sources: service.children.iter().map(|child| of_child(child, time)).collect(),
     }
 }
 
@@ -122,26 +127,29 @@ fn of_rejection(rejection: &discovery_core::Rejection) -> Rejection {
     Rejection { entry: line(rejection.entry()), reason: line(rejection.reason()) }
 }
 
-fn of_child(child: &ChildView) -> Child {
+fn of_child(child: &ChildView, time: Reading) -> Child {
     let observed = &child.observed;
     Child {
         name: line(&child.name),
         state: observed.health.state().to_owned(),
         in_use: child.in_use,
         endpoints_total: observed.snapshot.as_ref().map_or(0, Snapshot::len),
-        age_seconds: observed.confirmed.map(since),
+        age_seconds: observed.confirmed.map(|at| time.since(at)),
         error: observed.health.error().map(WatchError::chain).map(|error| line(&error)),
     }
 }
 
-fn of_output(output: &OutputStatus, now: Instant, at: SystemTime) -> Output {
+fn of_output(output: &OutputStatus, time: Reading) -> Output {
+    let since = |at| time.since(at);
     let behind = output.behind.as_ref();
     Output {
         applied_seconds: output.applied.map(since),
+        applied_at: output.applied.map(|at| time.unix(at)),
         changed_seconds: output.changed.map(since),
+        changed_at: output.changed.map(|at| time.unix(at)),
         error: output.error.as_deref().map(line),
         pending: output.pending.as_ref().map(|pending| Pending {
-            in_seconds: seconds(pending.until.saturating_duration_since(now)),
+            in_seconds: seconds(pending.until.saturating_duration_since(time.now)),
             causes: pending.causes.iter().map(|cause| line(cause)).collect(),
         }),
         behind_seconds: behind.map(|behind| since(behind.since)),
@@ -150,10 +158,10 @@ fn of_output(output: &OutputStatus, now: Instant, at: SystemTime) -> Output {
             .map(|error| line(&crate::output::chain(error))),
         unloaded_seconds: output.unloaded.map(since),
         revision: output.revision.clone(),
-        haproxy: output.haproxy.as_ref().map(of_haproxy),
+        haproxy: output.haproxy.as_ref().map(|haproxy| of_haproxy(haproxy, time)),
         foreign_servers: output.foreign_servers.iter().take(FOREIGN).map(|server| line(server)).collect(),
         counters: counters(output),
-        changes: output.history.iter().map(|change| of_change(change, at)).collect(),
+        changes: output.history.iter().map(|change| of_change(change, time)).collect(),
     }
 }
 
@@ -179,9 +187,9 @@ fn counters(output: &OutputStatus) -> std::collections::BTreeMap<String, u64> {
     counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
-fn of_haproxy(haproxy: &HaproxyStatus) -> Haproxy {
+fn of_haproxy(haproxy: &HaproxyStatus, time: Reading) -> Haproxy {
     Haproxy {
-        seen_seconds: since(haproxy.at),
+        seen_seconds: time.since(haproxy.at),
         version: haproxy.version.as_deref().map(line),
         pid: haproxy.pid,
         capabilities: haproxy.capabilities.iter().map(|&capability| capability.to_owned()).collect(),
@@ -189,10 +197,10 @@ fn of_haproxy(haproxy: &HaproxyStatus) -> Haproxy {
     }
 }
 
-fn of_change(change: &PastChange, now: SystemTime) -> Change {
+fn of_change(change: &PastChange, time: Reading) -> Change {
     Change {
         at: unix(change.at),
-        ago_seconds: seconds(now.duration_since(change.at).unwrap_or_default()),
+        ago_seconds: seconds(time.at.duration_since(change.at).unwrap_or_default()),
         took_seconds: seconds(change.took),
         how: change.how.word().to_owned(),
         what: line(&change.what),
@@ -200,45 +208,42 @@ fn of_change(change: &PastChange, now: SystemTime) -> Change {
     }
 }
 
-fn of_configuration(configuration: &ConfigurationStatus) -> Configuration {
+fn of_configuration(configuration: &ConfigurationStatus, time: Reading) -> Configuration {
     Configuration {
-        since_seconds: since(configuration.since),
+        since_seconds: time.since(configuration.since),
+        since_at: time.unix(configuration.since),
         taken: configuration.taken,
-        waiting_seconds: configuration.waiting.map(since),
+        waiting_seconds: configuration.waiting.map(|at| time.since(at)),
         error: configuration.failure.as_ref().map(|failure| line(&failure.error)),
     }
 }
 
-fn of_state_file(file: &StateFileStatus) -> StateFile {
+fn of_state_file(file: &StateFileStatus, time: Reading) -> StateFile {
     StateFile {
-        written_seconds: file.written.map(since),
+        written_seconds: file.written.map(|at| time.since(at)),
         bytes: file.bytes,
         writes: file.writes,
         error: file.error.as_deref().map(line),
     }
 }
 
-fn of_files(files: &FileOutputStatus) -> FileOutput {
+fn of_files(files: &FileOutputStatus, time: Reading) -> FileOutput {
     FileOutput {
         directory: line(&files.directory.to_string_lossy()),
         files: files.files,
         writes: files.writes,
         removals: files.removals,
-        behind_seconds: files.behind.map(since),
+        behind_seconds: files.behind.map(|at| time.since(at)),
         failing: files.failing,
         error: files.error.as_deref().map(line),
     }
 }
 
-/// To the millisecond: finer, they would only be longer.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
-}
-
-fn since(at: Instant) -> f64 {
-    seconds(at.elapsed())
-}
-
-fn unix(at: SystemTime) -> f64 {
-    seconds(at.duration_since(UNIX_EPOCH).unwrap_or_default())
+fn of_statsd(statsd: &StatsdStatus) -> Statsd {
+    Statsd {
+        server: line(&format!("{}:{}", statsd.host, statsd.port)),
+        address: statsd.address.map(|address| address.to_string()),
+        dropped: statsd.dropped,
+        error: statsd.error.as_deref().map(line),
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    net::SocketAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -58,13 +59,32 @@ pub(crate) struct Statsd {
     pub(super) queue: Queue,
     /// Which share of a metric is sent; `None`: nothing is sent at all.
     sample_rate: Mutex<Option<BTreeMap<String, f64>>>,
+    /// How sending goes, but for what was dropped.
+    shown: Mutex<Option<StatsdStatus>>,
+}
+
+/// How metrics are sent by statsd.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatsdStatus {
+    /// The server's name or address, as the configuration has it.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Where that is; `None` while nobody knows: then nothing is sent.
+    pub address: Option<SocketAddr>,
+    /// How many lines were dropped since the start, because they could not be sent soon enough. What the network loses is not known.
+    pub dropped: u64,
+    /// Why it was not found out, when that was last tried, where the server is. It is tried again, and who was known before goes on
+    /// being sent to.
+    pub error: Option<String>,
 }
 
 impl Default for Statsd {
     fn default() -> Self {
         let queue = Queue::default();
         let client = StatsdClient::from_sink("", queue.clone());
-        Self { client, queue, sample_rate: Mutex::default() }
+        Self { client, queue, sample_rate: Mutex::default(), shown: Mutex::default() }
     }
 }
 
@@ -78,6 +98,16 @@ impl fmt::Debug for Statsd {
 type Tag<'a> = (&'static str, &'a str);
 
 impl Statsd {
+    /// How sending goes; `None`: nothing is sent.
+    pub(crate) fn status(&self) -> Option<StatsdStatus> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        shown.map(|shown| StatsdStatus { dropped: self.queue.dropped(), ..shown })
+    }
+
+    pub(super) fn show(&self, status: Option<StatsdStatus>) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
     fn sample_rate(&self) -> MutexGuard<'_, Option<BTreeMap<String, f64>>> {
         self.sample_rate.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     io, mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use cadence::MetricSink;
@@ -20,6 +23,7 @@ pub(super) struct Queue(Arc<Inner>);
 struct Inner {
     lines: Mutex<VecDeque<String>>,
     bell: Notify,
+    dropped: AtomicU64,
 }
 
 impl Queue {
@@ -35,10 +39,22 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// How many lines were dropped since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_dropped(&self) {
+        self.0.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl MetricSink for Queue {
     fn emit(&self, line: &str) -> io::Result<usize> {
         let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() >= LONGEST {
+            self.note_dropped();
             return Err(io::ErrorKind::WouldBlock.into());
         }
         lines.push_back(line.to_owned());
@@ -60,6 +76,7 @@ mod tests {
         }
         let lines = queue.take();
         assert_eq!((lines.len(), lines.front().map(String::as_str)), (LONGEST, Some("0")));
+        assert_eq!(queue.dropped(), 2 * LONGEST as u64);
         assert!(queue.emit("x").is_ok() && queue.take().len() == 1);
     }
 }

@@ -16,7 +16,10 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{line::Statsd, queue::Queue};
+use super::{
+    line::{Statsd, StatsdStatus},
+    queue::Queue,
+};
 use crate::config;
 
 /// How much goes into one datagram, in bytes: what passes any network whole.
@@ -61,11 +64,17 @@ impl Sending {
         }
         self.finish().await;
         self.statsd.configure(config);
+        self.statsd.show(config.map(|config| StatsdStatus {
+            host: config.host.clone(),
+            port: config.port.get(),
+            ..StatsdStatus::default()
+        }));
         self.work = config.map(|config| {
             let (stop, stopped) = oneshot::channel();
             let mut tasks = JoinSet::new();
             let courier = Courier {
                 queue: self.statsd.queue.clone(),
+                statsd: Arc::clone(&self.statsd),
                 host: config.host.clone(),
                 port: config.port.get(),
                 server: None,
@@ -88,6 +97,8 @@ impl Sending {
 
 struct Courier {
     queue: Queue,
+    /// Where it is told how it goes.
+    statsd: Arc<Statsd>,
     host: String,
     port: u16,
     /// Where the lines go, and how they get there; `None` until the name was looked up.
@@ -131,7 +142,9 @@ impl Courier {
     fn send(&self) {
         let Some((_, sink)) = &self.server else { return };
         for line in self.queue.take() {
-            let _ = sink.emit(&line);
+            if sink.emit(&line).is_err() {
+                self.queue.note_dropped();
+            }
         }
         let _ = sink.flush();
     }
@@ -150,6 +163,7 @@ impl Courier {
             Err(error) => return self.failed(&error),
         }
         self.failing = false;
+        self.tell(None);
         true
     }
 
@@ -157,7 +171,19 @@ impl Courier {
         if !std::mem::replace(&mut self.failing, true) {
             warn!(host = self.host, %error, "the statsd server is not known; metrics are dropped until it is");
         }
+        self.tell(Some(error.to_string()));
         false
+    }
+
+    fn tell(&self, error: Option<String>) {
+        let address = self.server.as_ref().map(|(address, _)| *address);
+        self.statsd.show(Some(StatsdStatus {
+            host: self.host.clone(),
+            port: self.port,
+            address,
+            dropped: 0,
+            error,
+        }));
     }
 
     async fn address(&self) -> std::io::Result<SocketAddr> {

@@ -1,6 +1,7 @@
 //! The status over HTTP, asked for over TCP as anybody may: well, badly, slowly, and by very many.
 
 mod abuse;
+mod documented;
 #[path = "../../../haproxy-runtime/tests/socket/fake.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with other tests, each of which needs some of it")]
 mod fake;

@@ -74,3 +74,22 @@ async fn live_a_strict_parser_accepts_a_scrape_in_good_times_and_bad() {
     assert!(checked.status.success() && said.trim().is_empty(), "{said}\n{scrape}");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_has_not_happened_again_keeps_its_time_from_scrape_to_scrape() {
+    let place = Place::new([("web", Said::Answer(endpoints([1])))]);
+    let (running, visitor) = place.start().await;
+    visitor.until_ready().await;
+    let times = async || {
+        let scrape = visitor.get("/metrics").await.body;
+        let times =
+            scrape.lines().filter(|line| line.contains("_timestamp_seconds ") && !line.starts_with('#'));
+        times.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = times().await;
+    assert_eq!(first.len(), 4, "{first:?}");
+    for _ in 0..50 {
+        assert_eq!(times().await, first);
+    }
+    running.stop().await;
+}

@@ -114,3 +114,61 @@ async fn what_was_served_before_the_start_is_told_as_such() {
     assert!(visitor.get("/").await.body.contains("this is what the state file has"));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn on_the_page_what_is_not_well_comes_first_and_is_counted() {
+    let rejected = endpoints([3]).with_rejected([agent::discovery::Rejection::new("/odd/x", &"no port")]);
+    let place = Place::new([
+        ("a-good", Said::Answer(endpoints([1]))),
+        ("b-bad", failure("asking the registry")),
+        ("c-good", Said::Answer(endpoints([2]))),
+        ("d-odd", Said::Answer(rejected)),
+    ]);
+    let (running, visitor) = place.start().await;
+    visitor.until("/readyz", |reply| !reply.body.contains("nothing was applied")).await;
+    let page = visitor.get("/").await.body;
+    let names = page.split("<h2>").skip(1).filter_map(|rest| rest.split_once("</h2>")).map(|(name, _)| name);
+    let names: Vec<_> = names.filter(|name| name.contains('-')).collect();
+    assert_eq!(names, ["b-bad", "d-odd", "a-good", "c-good"]);
+    assert!(page.contains("4 services, 1 failing, 1 stale,"), "{page}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_written_and_sent_beside_haproxy_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().join("files");
+    let place = Place::new([("web", Said::Answer(endpoints([1])))])
+        .set(&["file_output"], json!({ "output_directory": &files }))
+        .set(&["statsd"], json!({ "host": "nobody.invalid", "port": 9 }));
+    let (running, visitor) = place.start().await;
+    visitor.until_ready().await;
+    visitor.until("/status", |reply| reply.body.contains("\"files\":1,\"writes\":1,")).await;
+    let failed = |reply: &crate::visit::Reply| reply.body.contains("synapse_statsd_failed 1.0");
+    visitor.until("/metrics", failed).await;
+    let report = visitor.json().await;
+    assert_eq!(report["file_output"]["error"], json!(null));
+    let statsd = &report["statsd"];
+    assert_eq!((&statsd["server"], &statsd["address"]), (&json!("nobody.invalid:9"), &json!(null)));
+    assert!(statsd["error"].is_string(), "{statsd}");
+    let page = visitor.get("/").await.body;
+    assert!(page.contains(&format!("1 in <span class=\"mono\">{}</span>", files.display())), "{page}");
+    assert!(page.contains("where nobody.invalid:9 is, is not known: "), "{page}");
+    // Metrics that go nowhere are no reason to take traffic from a host.
+    assert_eq!(visitor.get("/readyz").await.code, 200);
+
+    std::fs::remove_dir_all(&files).unwrap();
+    std::fs::write(&files, "").unwrap();
+    place.say("web", Said::Answer(endpoints([1, 2])));
+    let obstacle = visitor.until("/readyz", |reply| reply.code == 503).await.body;
+    assert!(obstacle.starts_with("file_output: 1 service has not the file that it should: "), "{obstacle}");
+    assert_eq!(visitor.metric("synapse_file_output_failing").await, Some(1.0));
+    let place = place.set(&["statsd"], json!(null)).set(&["file_output"], json!(null));
+    let mut running = running;
+    running.reconfigure(place.config()).await;
+    visitor.until_ready().await;
+    let report = visitor.json().await;
+    assert_eq!((&report["statsd"], &report["file_output"]), (&json!(null), &json!(null)));
+    assert_eq!(visitor.metric("synapse_statsd_failed").await, None);
+    running.stop().await;
+}

@@ -25,7 +25,7 @@ const SERVERS: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state 
 const STAT: &str = "# pxname,svname,scur,slim,act,bck,cookie,type,check_rise,check_fall,\n";
 
 /// What an HAProxy answers that has just been started from the file at `path`.
-fn started_from(path: &Path, command: &str) -> Does {
+pub(crate) fn started_from(path: &Path, command: &str) -> Does {
     Does::Says(match command {
         "show info" => {
             "Name: HAProxy\nVersion: 3.0.5\nPid: 7\nUptime_sec: 9\nStopping: 0\nStart_time_sec: 9\n"
@@ -48,7 +48,7 @@ fn started_from(path: &Path, command: &str) -> Does {
 }
 
 /// HAProxy is looked at once a minute.
-async fn a_minute_later() {
+pub(crate) async fn a_minute_later() {
     pause();
     advance(Duration::from_secs(61)).await;
     resume();
