@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use tokio::{sync::watch, task::JoinSet};
 
+#[cfg(feature = "status")]
+use crate::http::serve;
 use crate::{
     Config, Status,
     config::{self, Staleness},
@@ -46,16 +48,9 @@ impl Window {
     }
 
     /// Begins to serve what `view` shows.
-    #[cfg_attr(
-        not(feature = "status"),
-        allow(unused_variables, clippy::needless_pass_by_value, reason = "it is not served by this build")
-    )]
     pub(crate) fn open(&mut self, view: Status) {
-        #[cfg(feature = "status")]
-        {
-            let (wanted, settings) = (self.wanted.subscribe(), self.staleness.subscribe());
-            self.tasks.spawn(crate::http::serve(view, wanted, settings, self.shown.clone()));
-        }
+        let (wanted, settings) = (self.wanted.subscribe(), self.staleness.subscribe());
+        self.tasks.spawn(serve(view, wanted, settings, self.shown.clone()));
     }
 
     /// Goes on as another configuration has it.
@@ -67,4 +62,15 @@ impl Window {
             is_another
         });
     }
+}
+
+/// This build serves none.
+#[cfg(not(feature = "status"))]
+#[expect(clippy::unused_async, reason = "the other one has something to wait for")]
+async fn serve(
+    _: Status,
+    _: watch::Receiver<Option<config::Window>>,
+    _: watch::Receiver<Staleness>,
+    _: watch::Sender<Option<WindowStatus>>,
+) {
 }
