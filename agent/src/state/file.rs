@@ -95,8 +95,12 @@ impl StateFile {
             Ok(Some(data)) => data,
             Ok(None) => return nothing(None),
             Err(error) => {
-                warn!(%path, error = chain(&error), "not using the state file: it can't be read");
                 let found = tokio::fs::symlink_metadata(self.path()).await;
+                // Its directory is made by whoever starts the program, systemd for one: who looks before that finds no file.
+                if found.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+                    return nothing(None);
+                }
+                warn!(%path, error = chain(&error), "not using the state file: it can't be read");
                 // A directory, say, is there by somebody's mistake, and not ours to move.
                 let movable = found.is_ok_and(|found| found.is_file() || found.is_symlink());
                 return nothing(movable.then_some(Aside::Move));

@@ -166,3 +166,11 @@ async fn a_silent_source_is_shown_with_what_was_known_and_is_a_failure_all_the_s
     );
     assert_eq!(std::fs::read_to_string(dir.join("state.json")).unwrap(), state.to_string());
 }
+
+#[tokio::test]
+async fn before_the_first_start_the_state_file_that_is_nowhere_is_not_worth_a_word() {
+    let dir = Dir::new("services");
+    write_site(&dir, &format!("{COUNTED}  state_file_path: not/yet/state.json\n"));
+    let outcome = run(&dir, ["services", "-c", "synapse.yaml"]).await;
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+}
