@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use crate::advice::advice;
+use crate::{advice::advice, log};
 
 /// Why the program ends otherwise than well.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl Failure {
     /// Says why, on standard error, and what to do about it, if that is known.
     #[expect(clippy::print_stderr, reason = "the last words of the program, logged or not")]
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("{self}");
+        eprintln!("{}", log::last_words(&self.to_string()));
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::Failed(_) => ExitCode::FAILURE,

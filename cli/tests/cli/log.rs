@@ -1,9 +1,12 @@
 //! What is logged, and what must not be.
 
+use std::{fs::File, os::unix::fs::MetadataExt as _, process::Stdio};
+
 use e2e::{Dir, Port};
 use serde_json::Value;
+use tokio::time::timeout;
 
-use crate::program::{COUNTED, outcome, run, synapse, write_site};
+use crate::program::{COUNTED, DEADLINE, outcome, run, synapse, write_site};
 
 const PASSWORD: &str = "correct-horse-battery-staple";
 
@@ -39,6 +42,51 @@ async fn json_logs_are_one_object_a_line() {
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()), "{lines:?}");
     let started = lines.iter().find(|line| line["message"] == "started; waiting for the first answers");
     assert_eq!(started.unwrap()["services"], 2);
+}
+
+/// What `arguments` write to a standard error that is a file, which `JOURNAL_STREAM` says is the journal, with `inode` added to its own.
+async fn in_the_journal(dir: &Dir, arguments: &[&str], inode: u64) -> String {
+    let path = dir.join("journal");
+    let journal = File::create(&path).unwrap();
+    let found = journal.metadata().unwrap();
+    let stream = format!("{}:{}", found.dev(), found.ino() + inode);
+    let mut command = synapse(dir);
+    command.args(arguments).env("JOURNAL_STREAM", stream).stderr(journal).stdout(Stdio::null());
+    timeout(DEADLINE, command.status()).await.expect("it ends").expect("it starts");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[tokio::test]
+async fn in_the_journal_each_line_has_its_priority_and_no_second_moment() {
+    let dir = site();
+    let log = in_the_journal(&dir, &["run", "--once", "-c", "synapse.yaml"], 0).await;
+    assert!(log.lines().all(|line| line.starts_with("<4> WARN ") || line.starts_with("<6> INFO ")), "{log}");
+    assert!(log.contains("<4> WARN synapse.yaml:") && log.contains("<6> INFO started"), "{log}");
+    let json =
+        in_the_journal(&dir, &["run", "--once", "-c", "synapse.yaml", "--log-format", "json"], 0).await;
+    for line in json.lines() {
+        let (mark, object) = line.split_at(3);
+        let object: Value = serde_json::from_str(object).unwrap();
+        let level = if mark == "<4>" { "WARN" } else { "INFO" };
+        assert!(object["level"] == level && object["timestamp"].is_string(), "{line}");
+    }
+    let warned = in_the_journal(&dir, &["check", "-c", "synapse.yaml", "--log", "loud=very"], 0).await;
+    assert!(warned.starts_with("<4> WARN the log filter can't be read"), "{warned}");
+}
+
+#[tokio::test]
+async fn in_the_journal_the_last_words_are_errors_in_each_of_their_lines() {
+    let dir = Dir::new("log");
+    dir.write("wrong.yaml", "servces: {}\n");
+    let words = in_the_journal(&dir, &["run", "-c", "wrong.yaml"], 0).await;
+    assert!(words.lines().count() > 1 && words.lines().all(|line| line.starts_with("<3>")), "{words}");
+}
+
+#[tokio::test]
+async fn an_inherited_name_of_a_journal_that_is_elsewhere_changes_nothing() {
+    let dir = site();
+    let log = in_the_journal(&dir, &["run", "--once", "-c", "synapse.yaml"], 1).await;
+    assert!(log.contains("Z  INFO started") && !log.contains('<'), "{log}");
 }
 
 #[tokio::test]

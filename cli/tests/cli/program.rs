@@ -56,6 +56,7 @@ pub(crate) fn synapse(dir: &Dir) -> Command {
         "DEBUG",
         "NO_COLOR",
         "RUST_LOG",
+        "JOURNAL_STREAM",
         "NOTIFY_SOCKET",
         "WATCHDOG_USEC",
         "WATCHDOG_PID",
