@@ -208,7 +208,9 @@ async fn it_ends_with_the_agent_though_the_disk_does_not_answer() {
         tokio::task::yield_now().await;
     }
     let ended = timeout(30 * SECOND, running.stop()).await;
-    // Or the thread that waits would keep the runtime.
-    drop(std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap());
+    // Or the thread that waits would keep the runtime: whether it has come to the pipe, or will find none.
+    let writer = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    drop(writer);
     ended.expect("it ends");
 }
