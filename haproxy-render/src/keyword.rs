@@ -70,7 +70,8 @@ pub struct Split {
 /// Splits the lines of a `listen` section into those of a frontend and those of a backend.
 ///
 /// A line goes wherever HAProxy's manual (2.6 to 3.4 taken together) lets its keyword stand, and into both sections
-/// where both are named, as `mode` and `http-request`; a keyword that is unknown goes into both, and so does a comment.
+/// where both are named, as `mode` and `http-request`; a keyword that is unknown goes into both, and so do comments and the
+/// directives of conditional blocks (`.if`), which HAProxy reads in every section.
 /// Five keywords that HAProxy lets stand in both are not doubled, because HAProxy would refuse the pair, or warn of one that
 /// does nothing: `id`, `guid` and `option tcplog` go to the frontend, `stick-table` and `option abortonclose` to the backend.
 ///
@@ -89,7 +90,7 @@ pub fn split(lines: &[Line]) -> Split {
     let mut split = Split::default();
     for line in lines {
         let words = words(line);
-        let silent = words.first().is_none_or(|word| word.starts_with('#'));
+        let silent = words.first().is_none_or(|word| word.starts_with('#') || is_conditional(word));
         let place = place(&words);
         if place.is_none() && !silent {
             split.unknown.push(line.clone());
@@ -154,6 +155,11 @@ pub fn removed(line: &Line) -> Option<&'static str> {
 /// The first words of a line, in lower case: no keyword has more than three, and `no` may stand before them.
 fn words(line: &Line) -> Vec<String> {
     line.as_str().split_ascii_whitespace().take(4).map(str::to_ascii_lowercase).collect()
+}
+
+/// Whether it is a directive that HAProxy's reader of files takes before it looks at keywords.
+fn is_conditional(word: &str) -> bool {
+    matches!(word, ".if" | ".elif" | ".else" | ".endif" | ".diag" | ".notice" | ".warning" | ".alert")
 }
 
 fn without_no(words: &[String]) -> &[String] {
@@ -249,8 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_empty_lines_are_not_unknown() {
+    fn comments_conditions_and_empty_lines_are_not_unknown() {
         assert_eq!(places("# the web"), "FB");
+        assert_eq!(places(".if defined(X)"), "FB");
+        assert_eq!(places(".iffy"), "FB?");
         assert_eq!(places(""), "FB");
     }
 

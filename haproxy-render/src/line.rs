@@ -9,8 +9,9 @@ use thiserror::Error;
 /// One line of the user's own, trusted configuration, as `mode http` or `acl api path_beg /api`.
 ///
 /// Anything but carriage return, line feed and NUL: those would end the line early (HAProxy drops what follows a
-/// carriage return without a word) or end the file. Surrounding blanks are trimmed; the rest stays as it was written,
-/// quotes, comments and variables included, for HAProxy to read. An empty line is a line. Cloning is cheap.
+/// carriage return without a word) or end the file. Surrounding blanks are trimmed, but for one at the end that a backslash makes
+/// a part of the last word; the rest stays as it was written, quotes, comments and variables included, for HAProxy to read. An
+/// empty line is a line. Cloning is cheap.
 ///
 /// Never build one from what a registry says: whoever writes a line can write any directive.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +26,7 @@ impl Line {
     /// Trims `text` and takes the rest as it is.
     pub fn parse(text: &str) -> Result<Self, InvalidLine> {
         // Only the trimmed part counts: a final line feed, as block texts of YAML have, is no harm.
-        let line = text.trim();
+        let line = trimmed(text);
         match line.char_indices().find(|(_, char)| matches!(char, '\r' | '\n' | '\0')) {
             Some((at, char)) => Err(InvalidLine(char, at)),
             None => Ok(Self(line.into())),
@@ -41,6 +42,14 @@ impl Line {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn trimmed(text: &str) -> &str {
+    let text = text.trim_start();
+    let line = text.trim_end();
+    let backslashes = line.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    let escapes = backslashes % 2 == 1 && text[line.len()..].starts_with([' ', '\t']);
+    &text[..line.len() + usize::from(escapes)]
 }
 
 impl fmt::Display for Line {
@@ -76,6 +85,19 @@ mod tests {
             Line::parse("a\rb").unwrap_err().to_string(),
             "a configuration line holds '\\r' at byte 1"
         );
+    }
+
+    #[test]
+    fn a_blank_that_belongs_to_the_last_word_stays() {
+        for (text, line) in [
+            (r" set-header X a\  ", r"set-header X a\ "),
+            ("a\\\t\n", "a\\\t"),
+            ("a\\\\  ", "a\\\\"),
+            ("a\\\n", "a\\"),
+            (" \\ ", "\\ "),
+        ] {
+            assert_eq!(Line::parse(text).unwrap().as_str(), line, "{text:?}");
+        }
     }
 
     #[test]
