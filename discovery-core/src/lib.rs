@@ -27,7 +27,7 @@
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
-//! | `serde` | [`Record`] and [`Catalog`]: endpoints as JSON or YAML, in nerve's field names; [`Seconds`] and [`Secret`] for the sections of sources | with `file` |
+//! | `serde` | [`Record`] and [`Catalog`]: endpoints as JSON or YAML, in nerve's field names; [`Seconds`], [`Interval`] and [`Secret`] for the sections of sources | with `file` |
 //! | `file` | [`File`]: a catalog on disk as a source, read again when it changes | yes |
 //! | `tower` | [`discover`]: a service as a stream of `tower::discover::Change` | no |
 //! | `testing` | [`testing`]: a scripted watcher, and the checks that every watcher must pass | no |
@@ -74,7 +74,7 @@ pub use poll::{Fetch, Polled};
 #[cfg(feature = "serde")]
 pub use record::{InvalidRecord, Record};
 #[cfg(feature = "serde")]
-pub use seconds::Seconds;
+pub use seconds::{Interval, Seconds};
 #[cfg(feature = "serde")]
 pub use secret::Secret;
 #[cfg(feature = "serde")]

@@ -40,6 +40,42 @@ impl TryFrom<f64> for Seconds {
     }
 }
 
+/// How often a source is asked, as it is written in a configuration: more than 0 s, and at most a day.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use discovery_core::Interval;
+///
+/// let written: Interval = serde_json::from_str("15")?;
+/// assert_eq!(written.get(), Duration::from_secs(15));
+/// assert!(serde_json::from_str::<Interval>("0").is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "Seconds")]
+pub struct Interval(Duration);
+
+impl Interval {
+    /// The longest.
+    pub const MAX: Duration = Duration::from_hours(24);
+
+    /// The span.
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl TryFrom<Seconds> for Interval {
+    type Error = &'static str;
+
+    fn try_from(seconds: Seconds) -> Result<Self, Self::Error> {
+        let every = seconds.get();
+        let sensible = !every.is_zero() && every <= Self::MAX;
+        if sensible { Ok(Self(every)) } else { Err("not more than 0 s and at most 86400 s") }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +88,17 @@ mod tests {
     fn whole_numbers_and_fractions_are_seconds() {
         for (json, millis) in [("0", 0), ("15", 15_000), ("0.25", 250), ("1e2", 100_000)] {
             assert_eq!(read(json), Ok(Duration::from_millis(millis)), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_neither_nothing_nor_more_than_a_day() {
+        let read =
+            |json: &str| serde_json::from_str(json).map(Interval::get).map_err(|error| error.to_string());
+        assert_eq!(read("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(read("86400"), Ok(Interval::MAX));
+        for json in ["0", "86400.5"] {
+            assert!(read(json).unwrap_err().contains("not more than 0 s and at most 86400 s"), "{json}");
         }
     }
 

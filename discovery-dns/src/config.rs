@@ -104,7 +104,4 @@ pub enum InvalidConfig {
     /// An empty list of nameservers.
     #[error("name a nameserver, or leave the key out to use the system's")]
     NoNameservers,
-    /// An interval out of its range.
-    #[error("`check_interval` is not more than 0 s and at most 86400 s")]
-    Interval,
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use discovery_core::{Endpoint, Host, Seconds};
+use discovery_core::{Endpoint, Host, Interval};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, SeqAccess, Visitor},
@@ -33,7 +33,7 @@ pub(crate) struct Section {
     nameserver: Option<List>,
     /// The longest time between two questions, in seconds: more than 0, at most a day.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Seconds>", extend("default" = 30)))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<discovery_core::Seconds>", extend("default" = 30)))]
     check_interval: Option<Interval>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Names {
     nameserver: Option<List>,
     /// The longest time between two questions, in seconds: more than 0, at most a day.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Seconds>", extend("default" = 30)))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<discovery_core::Seconds>", extend("default" = 30)))]
     check_interval: Option<Interval>,
 }
 
@@ -79,7 +79,7 @@ fn nameservers(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 impl From<Names> for NamesConfig {
     fn from(names: Names) -> Self {
         let nameservers = names.nameserver.map(|List(list)| Nameservers::Listed(list));
-        let every = names.check_interval.map_or(INTERVAL, |Interval(every)| every);
+        let every = names.check_interval.map_or(INTERVAL, Interval::get);
         Self { nameservers: nameservers.unwrap_or_default(), every }
     }
 }
@@ -170,20 +170,6 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(try_from = "Seconds")]
-struct Interval(Duration);
-
-impl TryFrom<Seconds> for Interval {
-    type Error = InvalidConfig;
-
-    fn try_from(seconds: Seconds) -> Result<Self, InvalidConfig> {
-        let every = seconds.get();
-        let sensible = !every.is_zero() && every <= Duration::from_hours(24);
-        if sensible { Ok(Self(every)) } else { Err(InvalidConfig::Interval) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU16;
@@ -257,10 +243,7 @@ mod tests {
                 r#"{"servers": [{"host": "a", "port": 1}], "nameserver": "ns1"}"#,
                 "a nameserver is an IP address",
             ),
-            (
-                r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 0}"#,
-                "`check_interval` is not more than 0",
-            ),
+            (r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 0}"#, "not more than 0"),
             (r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 86401}"#, "at most 86400"),
         ] {
             let error = read(json).unwrap_err();

@@ -189,7 +189,4 @@ pub enum InvalidConfig {
     /// A name that no image has.
     #[error(transparent)]
     Image(#[from] InvalidImageName),
-    /// An interval out of its range.
-    #[error("`check_interval` is not more than 0 s and at most 86400 s")]
-    Interval,
 }

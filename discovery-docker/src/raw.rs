@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, num::NonZeroU16, path::PathBuf, time::Duration};
 
-use discovery_core::{Host, Seconds};
+use discovery_core::{Host, Interval};
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
@@ -54,7 +54,7 @@ pub(crate) struct Section {
     ignore_health: Option<bool>,
     /// How often to ask, in seconds: more than 0.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Seconds>", extend("default" = 15)))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<discovery_core::Seconds>", extend("default" = 15)))]
     check_interval: Option<Interval>,
 }
 
@@ -90,7 +90,7 @@ impl TryFrom<Section> for DockerConfig {
             .at(place)
             .with_labels(section.labels.unwrap_or_default())
             .ignoring_health(section.ignore_health.unwrap_or_default());
-        let every = section.check_interval.map_or(INTERVAL, |Interval(every)| every);
+        let every = section.check_interval.map_or(INTERVAL, Interval::get);
         Ok(Self { servers, selector, every })
     }
 }
@@ -208,20 +208,6 @@ impl<'de> Deserialize<'de> for Images {
         }
 
         deserializer.deserialize_any(OneOrMore)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "Seconds")]
-struct Interval(Duration);
-
-impl TryFrom<Seconds> for Interval {
-    type Error = InvalidConfig;
-
-    fn try_from(seconds: Seconds) -> Result<Self, InvalidConfig> {
-        let every = seconds.get();
-        let sensible = !every.is_zero() && every <= Duration::from_hours(24);
-        if sensible { Ok(Self(every)) } else { Err(InvalidConfig::Interval) }
     }
 }
 

@@ -4,9 +4,9 @@ mod serving_support;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use e2e::{HttpBackend, Knot, Port, Registrar, Registration, Site, Zookeeper};
-use serde_json::{Value, json};
-use serving_support::{all_answered, until, until_state};
+use e2e::{HttpBackend, Knot, Port, Registrar, Registration, Zookeeper};
+use serde_json::json;
+use serving_support::{all_answered, discovering as site, reloaded, until, until_state};
 
 /// Two backends on one port, each on an address of its own.
 async fn backends() -> (Port, [HttpBackend; 2]) {
@@ -14,16 +14,6 @@ async fn backends() -> (Port, [HttpBackend; 2]) {
     let at = |last: u8| SocketAddr::from((Ipv4Addr::new(127, 0, 1, last), port.number()));
     let both = [HttpBackend::start_at("blue", at(1)).await, HttpBackend::start_at("green", at(2)).await];
     (port, both)
-}
-
-/// A site whose service `web` is discovered so, with a socket that HAProxy takes commands on.
-async fn site(discovery: Value) -> Site {
-    let mut site = Site::start().await;
-    site.add_service("web", &[]);
-    site.set("/services/web", "discovery", discovery);
-    let socket = site.haproxy().dir().join("admin.sock");
-    site.set("/haproxy", "socket_file_path", socket.display().to_string());
-    site
 }
 
 #[tokio::test]
@@ -39,13 +29,7 @@ async fn an_address_that_changes_is_served_without_a_reload() {
     let agent = site.run_agent();
     site.until_serves("web", &["blue"]).await;
     let traffic = site.traffic("web");
-    // It serves before the agent has heard that it was reloaded.
-    until("the first reload to be counted", || {
-        let reloads = agent.status().output().counters.reloads;
-        if reloads > 0 { Ok(()) } else { Err("none".to_owned()) }
-    })
-    .await;
-    let before = (agent.status().output().counters.reloads, site.haproxy().processes().await);
+    let before = reloaded(&agent, &site).await;
 
     knot.set("web", "A", 1, &["127.0.1.1", "127.0.1.2"]).await;
     site.until_serves("web", &["blue", "green"]).await;
@@ -64,8 +48,7 @@ async fn an_address_that_changes_is_served_without_a_reload() {
     knot.restart().await;
     site.until_serves("web", &["blue"]).await;
     all_answered(traffic).await;
-    let after = (agent.status().output().counters.reloads, site.haproxy().processes().await);
-    assert_eq!(after, before, "no reload, and the same worker");
+    assert_eq!(reloaded(&agent, &site).await, before, "no reload, and the same worker");
 }
 
 #[tokio::test]

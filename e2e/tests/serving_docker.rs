@@ -6,20 +6,10 @@
 mod fake;
 mod serving_support;
 
-use e2e::{HttpBackend, Site};
+use e2e::HttpBackend;
 use fake::{Fake, Mood, container};
 use serde_json::{Value, json};
-use serving_support::{all_answered, until, until_state};
-
-/// A site whose service `web` is discovered so, with a socket that HAProxy takes commands on.
-async fn site(discovery: Value) -> Site {
-    let mut site = Site::start().await;
-    site.add_service("web", &[]);
-    site.set("/services/web", "discovery", discovery);
-    let socket = site.haproxy().dir().join("admin.sock");
-    site.set("/haproxy", "socket_file_path", socket.display().to_string());
-    site
-}
+use serving_support::{all_answered, discovering as site, reloaded, until, until_state};
 
 /// A container whose port 80 is published where this backend is.
 fn publishes(number: u16, image: &str, backend: &HttpBackend) -> Value {
@@ -45,13 +35,7 @@ async fn containers_come_and_go_without_a_reload() {
     let line = &site.server_lines("web")[0];
     assert!(line.starts_with(&format!("server here_127.0.0.1:{} ", blue.port())), "{line}");
     let traffic = site.traffic("web");
-    // It serves before the agent has heard that it was reloaded.
-    until("the first reload to be counted", || {
-        let reloads = agent.status().output().counters.reloads;
-        if reloads > 0 { Ok(()) } else { Err("none".to_owned()) }
-    })
-    .await;
-    let before = (agent.status().output().counters.reloads, site.haproxy().processes().await);
+    let before = reloaded(&agent, &site).await;
     docker.until_heard(1).await;
 
     docker.run([publishes(1, "app:1", &blue), publishes(2, "app:2", &green)]);
@@ -68,8 +52,7 @@ async fn containers_come_and_go_without_a_reload() {
     docker.start().await;
     site.until_serves("web", &["blue"]).await;
     all_answered(traffic).await;
-    let after = (agent.status().output().counters.reloads, site.haproxy().processes().await);
-    assert_eq!(after, before, "no reload, and the same worker");
+    assert_eq!(reloaded(&agent, &site).await, before, "no reload, and the same worker");
 }
 
 #[tokio::test]

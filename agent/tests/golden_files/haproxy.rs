@@ -1,11 +1,15 @@
-//! HAProxy's opinion of a file. It is the first `haproxy` on the `PATH` or in an `sbin` directory, or the one that `E2E_HAPROXY` names.
+//! HAProxy's opinion of a file.
+
+#[path = "../../../haproxy-runtime/tests/socket/program.rs"]
+mod program;
 
 use std::{
     fmt,
     io::Write as _,
-    path::PathBuf,
     process::{Command, Stdio},
 };
+
+use program::program;
 
 /// What `haproxy -c` said.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ pub(crate) fn check(text: &str) -> Said {
     let output = child.wait_with_output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
     // That a name is not resolved here is no fault of the file: its server waits until it is. And 3.2 does not like that a service's
-    // frontend and backend have one name, which only the service's `backend_name` can change.
+    // frontend and backend have one name, as Synapse calls them.
     let known = ["could not resolve address", "has the same name as frontend"];
     let about = |line: &&str| {
         let warning = line.starts_with("[WARNING]") && !known.iter().any(|known| line.contains(known));
@@ -54,17 +58,4 @@ pub(crate) fn check(text: &str) -> Said {
     };
     let words = words.lines().filter(about).map(str::to_owned).collect();
     Said { code: output.status.code(), words }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a test is a program of its own: its environment configures it")]
-fn program() -> PathBuf {
-    let chosen = std::env::var("E2E_HAPROXY").ok().filter(|value| !value.is_empty());
-    if let Some(chosen) = chosen {
-        return PathBuf::from(chosen);
-    }
-    let path = std::env::var("PATH").unwrap_or_default();
-    std::env::split_paths(&format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"))
-        .map(|directory| directory.join("haproxy"))
-        .find(|candidate| candidate.is_file())
-        .expect("`haproxy` is not installed: `scripts/test` installs what the tests need")
 }

@@ -4,7 +4,7 @@
 
 use std::{os::unix::fs::MetadataExt as _, time::Duration};
 
-use e2e::{AgentTask, Etcd, HttpBackend, Site, Spread, Traffic};
+use e2e::{AgentTask, Etcd, HttpBackend, Processes, Site, Spread, Traffic};
 use serde_json::{Value, json};
 
 /// Longest wait for anything that must happen, on a machine that is busy with other tests.
@@ -38,6 +38,25 @@ impl Web {
         self.site.until_serves("web", &["blue", "green"]).await;
         (agent, self.site.traffic("web"))
     }
+}
+
+/// A site whose service `web` is discovered so, with a socket that HAProxy takes commands on.
+pub(crate) async fn discovering(discovery: Value) -> Site {
+    let mut site = Site::start().await;
+    site.add_service("web", &[]);
+    site.set("/services/web", "discovery", discovery);
+    let socket = site.haproxy().dir().join("admin.sock");
+    site.set("/haproxy", "socket_file_path", socket.display().to_string());
+    site
+}
+
+/// How many reloads there were, once the agent has heard of the first, which serves before that; and HAProxy's processes.
+pub(crate) async fn reloaded(agent: &AgentTask, site: &Site) -> (u64, Processes) {
+    let reloads = until("the first reload to be counted", || {
+        let reloads = agent.status().output().counters.reloads;
+        if reloads > 0 { Ok(reloads) } else { Err("none".to_owned()) }
+    });
+    (reloads.await, site.haproxy().processes().await)
 }
 
 /// The key of a registration for `web`.

@@ -1,5 +1,8 @@
 //! A real HAProxy.
 
+#[path = "program.rs"]
+mod program;
+
 use std::{
     fs::File,
     os::unix::process::CommandExt as _,
@@ -12,6 +15,8 @@ use haproxy_runtime::{Master, Revision, Socket, SocketAddress};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
+
+use program::program;
 
 /// For anything that a test waits for.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
@@ -222,17 +227,4 @@ pub(crate) async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<
         assert!(Instant::now() < end, "waited {DEADLINE:?} for {what}");
         sleep(Duration::from_millis(5)).await;
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a test is a program of its own: its environment configures it")]
-fn program() -> PathBuf {
-    let chosen = std::env::var("E2E_HAPROXY").ok().filter(|value| !value.is_empty());
-    if let Some(chosen) = chosen {
-        return PathBuf::from(chosen);
-    }
-    let path = std::env::var("PATH").unwrap_or_default();
-    std::env::split_paths(&format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"))
-        .map(|directory| directory.join("haproxy"))
-        .find(|candidate| candidate.is_file())
-        .expect("`haproxy` is not installed: `scripts/test` installs what the tests need")
 }
