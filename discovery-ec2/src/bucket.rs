@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// How many calls may follow each other at once.
 ///
@@ -13,6 +13,8 @@ pub(crate) const BURST: u32 = 10;
 
 /// How many calls a second may be made in the long run.
 pub(crate) const PER_SECOND: u32 = 1;
+
+const ONE: Duration = Duration::from_nanos(1_000_000_000 / PER_SECOND as u64);
 
 /// What AWS grants all programs of an account together, a second.
 const ACCOUNT_PER_SECOND: u32 = 10;
@@ -30,11 +32,19 @@ impl Bucket {
         Self { full: now }
     }
 
-    /// Takes one call, and says how long to wait before making it.
-    pub(crate) fn take(&mut self, now: Instant) -> Duration {
-        let one = Duration::from_secs(1) / PER_SECOND;
-        self.full = self.full.max(now) + one;
-        self.full.saturating_duration_since(now + one * BURST)
+    /// Waits until a call may be made, and takes it.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that nobody waits for any more is not taken.
+    pub(crate) async fn take(&mut self) {
+        sleep_until(self.free(Instant::now())).await;
+        self.full = self.full.max(Instant::now()) + ONE;
+    }
+
+    /// When there is a call to be taken.
+    fn free(&self, now: Instant) -> Instant {
+        (self.full.max(now) + ONE).checked_sub(ONE * BURST).map_or(now, |free| free.max(now))
     }
 }
 
@@ -93,28 +103,46 @@ impl fmt::Display for Excess {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use tokio::time::advance;
+
     use super::*;
+
+    /// Takes so many calls, and says after how many seconds each could be made.
+    async fn taken(bucket: &mut Bucket, count: usize) -> Vec<u64> {
+        let start = Instant::now();
+        let mut waits = Vec::new();
+        for _ in 0..count {
+            bucket.take().await;
+            waits.push(start.elapsed().as_secs());
+        }
+        waits
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_followed_by_one_call_a_second() {
-        let start = Instant::now();
-        let mut bucket = Bucket::new(start);
-        let waits: Vec<_> = (0..13).map(|_| bucket.take(start).as_secs()).collect();
-        assert_eq!(waits, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3]);
+        let mut bucket = Bucket::new(Instant::now());
+        assert_eq!(taken(&mut bucket, 13).await, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_not_used_is_saved_up_to_a_burst() {
-        let start = Instant::now();
-        let mut bucket = Bucket::new(start);
-        for _ in 0..BURST {
-            bucket.take(start);
+        let mut bucket = Bucket::new(Instant::now());
+        taken(&mut bucket, 10).await;
+        advance(Duration::from_secs(2)).await;
+        assert_eq!(taken(&mut bucket, 3).await, [0, 0, 1]);
+        advance(Duration::from_hours(1)).await;
+        assert_eq!(taken(&mut bucket, 11).await[9..], [0, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_nobody_waits_for_any_more_is_not_taken() {
+        let mut bucket = Bucket::new(Instant::now());
+        taken(&mut bucket, 10).await;
+        for _ in 0..100 {
+            assert!(bucket.take().now_or_never().is_none());
         }
-        let later = start + Duration::from_secs(2);
-        let waits: Vec<_> = (0..3).map(|_| bucket.take(later).as_secs()).collect();
-        assert_eq!(waits, [0, 0, 1]);
-        let much_later = start + Duration::from_hours(1);
-        assert_eq!((0..11).filter(|_| bucket.take(much_later).is_zero()).count(), 10);
+        assert_eq!(taken(&mut bucket, 2).await, [1, 2]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use crate::{
     bucket::Bucket,
@@ -30,7 +30,7 @@ pub(crate) async fn read<D: Describe>(
     filters: &Filters,
     deadline: Duration,
 ) -> Result<Listing, Failure> {
-    sleep(bucket.take(Instant::now())).await;
+    bucket.take().await;
     let mut read = 0;
     let answer = timeout(deadline, pages(describe, bucket, filters, &mut read)).await;
     answer.unwrap_or_else(|_| Err(Failure::late(deadline, read)))
@@ -60,7 +60,7 @@ async fn pages<D: Describe>(
             return Err(Failure::new(Kind::Answer, "a page names itself as the next").at_page(page));
         }
         token = Some(next);
-        sleep(bucket.take(Instant::now())).await;
+        bucket.take().await;
     }
     Err(Failure::new(Kind::Answer, "the answer has no end"))
 }
