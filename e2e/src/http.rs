@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::time::timeout;
 
 /// Longest wait for one answer.
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(10);
 /// Longest head, and longest line of a chunked body.
 const HEAD: u64 = 16 * 1024;
 /// Largest body: lists of a hundred thousand keys fit.
