@@ -1,4 +1,5 @@
-//! EC2, through the SDK. Nothing of the SDK leaves this module and [`credential`](crate::credential).
+//! EC2, through the SDK. Nothing of the SDK leaves this module, [`credential`](crate::credential), [`trust`](crate::trust) and
+//! [`xml`](crate::xml).
 
 use std::{error::Error, time::Duration};
 
@@ -9,10 +10,6 @@ use aws_sdk_ec2::{
     operation::describe_instances::{DescribeInstancesError, DescribeInstancesOutput},
     types::{self, Filter, InstanceNetworkInterfaceAttachment as Attachment},
 };
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
 
 use crate::{
     config::RegionConfig,
@@ -20,6 +17,7 @@ use crate::{
     describe::{Describe, Instance, Page},
     failure::{Failure, Kind},
     filter::Filters,
+    trust::Trust,
     xml::{NotWhole, Whole},
 };
 
@@ -30,7 +28,7 @@ const PAGE: i32 = 1000;
 /// the instance said may have been put right.
 pub(crate) struct Sdk {
     config: RegionConfig,
-    client: Option<Client>,
+    client: Option<(Client, Trust)>,
     told: Told,
 }
 
@@ -42,8 +40,8 @@ impl Sdk {
 
 impl Describe for Sdk {
     async fn page(&mut self, filters: &Filters, token: Option<&str>) -> Result<Page, Failure> {
-        let client = match self.client.take() {
-            Some(client) => client,
+        let (client, trust) = match self.client.take() {
+            Some(known) => known,
             None => connect(&self.config, &self.told).await?,
         };
         let filters = filters.iter().map(|(name, values)| {
@@ -54,23 +52,24 @@ impl Describe for Sdk {
             .set_filters(Some(filters.collect()))
             .max_results(PAGE)
             .set_next_token(token.map(str::to_owned));
-        let answer = request.send().await.map_err(|error| failure(&error, self.config.deadlines().request));
+        let answer =
+            request.send().await.map_err(|error| failure(&error, self.config.deadlines().request, trust));
         if !answer.as_ref().is_err_and(|failure| failure.kind() == Kind::Refused) {
-            self.client = Some(client);
+            self.client = Some((client, trust));
         }
         answer.and_then(page)
     }
 }
 
 /// Finds region and credentials. Without a region of the configuration's this may ask the instance's metadata.
-async fn connect(config: &RegionConfig, told: &Told) -> Result<Client, Failure> {
+async fn connect(config: &RegionConfig, told: &Told) -> Result<(Client, Trust), Failure> {
     let deadlines = config.deadlines();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(deadlines.connect)
         .operation_attempt_timeout(deadlines.request)
         .operation_timeout(deadlines.request)
         .build();
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let (http, trust) = Trust::client()?;
     let mut loader = ConfigLoader::default()
         .behavior_version(BehaviorVersion::latest())
         .http_client(http)
@@ -93,7 +92,7 @@ async fn connect(config: &RegionConfig, told: &Told) -> Result<Client, Failure> 
     if let Some(endpoint) = config.endpoint() {
         builder = builder.endpoint_url(endpoint);
     }
-    Ok(Client::from_conf(builder.build()))
+    Ok((Client::from_conf(builder.build()), trust))
 }
 
 fn page(answer: DescribeInstancesOutput) -> Result<Page, Failure> {
@@ -150,8 +149,11 @@ fn ipv6(instance: &types::Instance) -> Option<String> {
     filled(best.ipv6_address.clone())
 }
 
-fn failure(error: &SdkError<DescribeInstancesError>, within: Duration) -> Failure {
+fn failure(error: &SdkError<DescribeInstancesError>, within: Duration, trust: Trust) -> Failure {
     let text = joined(causes(error).skip(1));
+    if let Some(advice) = trust.advice(&text) {
+        return Failure::advised(Kind::Refused, &text, advice);
+    }
     if let Some(advice) = causes(error).find_map(credential::advice) {
         return Failure::advised(Kind::Refused, &text, advice);
     }
