@@ -14,7 +14,7 @@ use std::{
 
 use discovery_core::{Backoff, Snapshot, WatchError, Watcher};
 use discovery_ec2::{Keys, Member, Region, RegionConfig, Secret, Selector};
-use endpoint::{Assumed, Endpoint, Instance, Mood};
+use endpoint::{Assumed, Endpoint, Instance, Mood, issuer};
 use tokio::time::timeout;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -38,8 +38,8 @@ impl Log {
     fn lines() -> Vec<String> {
         let log = String::from_utf8(LOG.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap();
         assert!(log.contains("TRACE EC2.DescribeInstances"), "the SDK's own lines are not there");
-        let leak = log.lines().find(|line| line.contains("hunter"));
-        assert_eq!(leak, None);
+        let leaks: Vec<_> = log.lines().filter(|line| line.contains("hunter")).collect();
+        assert!(leaks.is_empty(), "{leaks:#?}");
         let operator = |line: &&str| [" INFO", " WARN", "ERROR"].iter().any(|level| line.starts_with(level));
         log.lines().filter(operator).map(str::to_owned).collect()
     }
@@ -144,23 +144,42 @@ fn region_and_credentials_of_the_environment_are_used() {
     });
 }
 
-/// [`alone`], asking an endpoint for instances and for roles that stays in this process, so that this process sees what it was
-/// asked. In the other process there is another, which nobody asks.
+/// [`alone`], asking an endpoint for instances, roles and credentials that stays in this process, so that this process sees what it was
+/// asked. In the other process there is another, which nobody asks. `ENDPOINT` in a value is its URL.
 async fn alone_with(
     endpoint: &Endpoint,
     test: &'static str,
+    environment: &[(&'static str, &str)],
     work: impl Future<Output = ()> + Send + 'static,
 ) {
     let url = endpoint.url();
-    let run = move || alone(test, &[("AWS_ENDPOINT_URL", &url)], work);
+    let mut environment: Vec<_> =
+        environment.iter().map(|(name, value)| (*name, value.replace("ENDPOINT", &url))).collect();
+    environment.push(("AWS_ENDPOINT_URL", url));
+    let run = move || {
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        alone(test, &environment, work);
+    };
     tokio::task::spawn_blocking(run).await.unwrap();
+}
+
+/// Asks for instances with whatever credentials are found, and that the log says these.
+async fn found(from: &'static str, config: RegionConfig) {
+    Log::keep();
+    assert_eq!(answer(&mut member(config)).await.unwrap().len(), 1);
+    let log = Log::lines();
+    let last = log.last().unwrap();
+    assert!(
+        last.contains("credentials found") && last.contains(&format!("credentials=\"{from}\"")),
+        "{log:#?}"
+    );
 }
 
 #[tokio::test]
 async fn a_role_is_assumed_with_its_external_id_and_instances_are_asked_for_as_that_role() {
     let endpoint = endpoint().await;
     let test = "a_role_is_assumed_with_its_external_id_and_instances_are_asked_for_as_that_role";
-    alone_with(&endpoint, test, async {
+    alone_with(&endpoint, test, &[], async {
         Log::keep();
         let config = in_region().with_keys(keys()).with_role(ROLE, Some(Secret::new("external-4"))).unwrap();
         assert_eq!(answer(&mut member(config)).await.unwrap().len(), 1);
@@ -177,6 +196,7 @@ async fn a_role_is_assumed_with_its_external_id_and_instances_are_asked_for_as_t
         let by_keys = Assumed {
             arn: ROLE.to_owned(),
             external_id: Some("external-4".to_owned()),
+            web_identity: None,
             key_id: "AKIDTEST".to_owned(),
         };
         assert_eq!(endpoint.assumed(), [by_keys]);
@@ -188,7 +208,7 @@ async fn a_role_is_assumed_with_its_external_id_and_instances_are_asked_for_as_t
 async fn a_role_that_may_not_be_assumed_is_told_with_the_permission_that_is_missing() {
     let endpoint = endpoint().await;
     let test = "a_role_that_may_not_be_assumed_is_told_with_the_permission_that_is_missing";
-    alone_with(&endpoint, test, async {
+    alone_with(&endpoint, test, &[], async {
         let config = in_region().with_keys(keys()).with_role("arn:aws:iam::1:role/denied", None).unwrap();
         let error = fails(&mut member(config)).await;
         assert!(error.contains("is not authorized to perform: sts:AssumeRole on resource: arn:"), "{error}");
@@ -212,5 +232,99 @@ fn where_credentials_come_from_is_told_once_however_often_ec2_refuses_them() {
         assert!(log[0].contains("asking EC2") && log[1].contains("credentials found"), "{log:#?}");
         assert!(log[2].contains("the credentials need the IAM permission ec2:DescribeInstances"), "{log:#?}");
         assert!(!log.iter().any(|line| line.contains("AKIDTEST")), "{log:#?}");
+    });
+}
+
+/// What an instance has of the metadata.
+const METADATA: &[(&str, &str)] =
+    &[("AWS_EC2_METADATA_DISABLED", "false"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ENDPOINT")];
+
+/// What a container with a role has.
+const CONTAINER: &[(&str, &str)] = &[
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "ENDPOINT/v1/credentials"),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN", issuer::CONTAINER_TOKEN),
+];
+
+#[tokio::test]
+async fn an_instance_asks_as_its_role_and_in_its_region() {
+    let endpoint = endpoint().await;
+    let test = "an_instance_asks_as_its_role_and_in_its_region";
+    alone_with(&endpoint, test, METADATA, found("instance metadata", RegionConfig::default())).await;
+    if !is_alone() {
+        assert_eq!(endpoint.asked()[0].key_id, issuer::INSTANCE_KEY);
+        assert_eq!(endpoint.asked()[0].region, "us-west-2");
+    }
+}
+
+#[tokio::test]
+async fn a_container_asks_as_its_role() {
+    let endpoint = endpoint().await;
+    alone_with(&endpoint, "a_container_asks_as_its_role", CONTAINER, found("container", in_region())).await;
+    if !is_alone() {
+        assert_eq!(endpoint.asked()[0].key_id, format!("{}1", issuer::CONTAINER_KEY));
+    }
+}
+
+#[tokio::test]
+async fn a_web_identity_is_exchanged_for_its_role() {
+    let endpoint = endpoint().await;
+    let token = std::env::temp_dir().join(format!("discovery-ec2-token-{}", std::process::id()));
+    std::fs::write(&token, "hunter-identity").unwrap();
+    let token = token.to_str().unwrap();
+    let environment = [("AWS_WEB_IDENTITY_TOKEN_FILE", token), ("AWS_ROLE_ARN", ROLE)];
+    let test = "a_web_identity_is_exchanged_for_its_role";
+    alone_with(&endpoint, test, &environment, found("web identity token", in_region())).await;
+    std::fs::remove_file(token).unwrap();
+    if !is_alone() {
+        let by_token = Assumed {
+            arn: ROLE.to_owned(),
+            external_id: None,
+            web_identity: Some("hunter-identity".to_owned()),
+            key_id: String::new(),
+        };
+        assert_eq!(endpoint.assumed(), [by_token]);
+        assert_eq!(endpoint.asked()[0].key_id, Assumed::KEY_ID);
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_ec2_has_refused_are_looked_for_anew() {
+    let endpoint = endpoint().await;
+    endpoint.mood(Mood::Refuses(400, "ExpiredToken", "The provided token has expired."));
+    let test = "credentials_that_ec2_has_refused_are_looked_for_anew";
+    let work = async {
+        let mut member = member(in_region());
+        assert!(fails(&mut member).await.contains("the credentials have expired"));
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while let Err(error) = answer(&mut member).await {
+            assert!(tokio::time::Instant::now() < deadline, "{}", error.chain());
+        }
+    };
+    let renewed = async {
+        while !is_alone() && endpoint.requests() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        endpoint.mood(Mood::Good);
+    };
+    tokio::join!(alone_with(&endpoint, test, CONTAINER, work), renewed);
+    if !is_alone() {
+        let asked = endpoint.asked();
+        let (first, last) = (&asked[0], &asked[asked.len() - 1]);
+        assert_eq!(first.key_id, format!("{}1", issuer::CONTAINER_KEY));
+        assert_eq!(last.key_id, format!("{}{}", issuer::CONTAINER_KEY, asked.len()));
+        assert!(asked.len() > 1);
+    }
+}
+
+/// The variables by which no certificates are found.
+const NO_CERTIFICATES: &[(&str, &str)] =
+    &[("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
+
+#[test]
+fn a_machine_without_certificates_reaches_what_needs_none() {
+    alone("a_machine_without_certificates_reaches_what_needs_none", NO_CERTIFICATES, async {
+        let endpoint = endpoint().await;
+        let config = in_region().with_keys(keys()).with_endpoint(&endpoint.url()).unwrap();
+        assert_eq!(answer(&mut member(config)).await.unwrap().len(), 1);
     });
 }

@@ -1,5 +1,5 @@
 //! An EC2 for tests: answers `DescribeInstances` over HTTP as EC2's query API does, goes wrong as told, and counts what it is
-//! asked. It hands out roles too, as STS does.
+//! asked. It hands out roles too, as STS does, and credentials, as an instance's metadata and a container's agent do.
 //!
 //! It knows the filters `instance-state-name`, `tag:NAME` and `tag-key`, with `*` in values, and lets every instance pass any
 //! other. It checks no signatures.
@@ -7,6 +7,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "it is a test's, and a panic in it a failed test")]
 
+pub(crate) mod issuer;
+mod reply;
 mod role;
 
 use std::{
@@ -17,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use reply::{error, write_instance};
 pub(crate) use role::Assumed;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -82,8 +85,9 @@ pub(crate) struct Asked {
     /// Which page; 0 is the first.
     pub(crate) page: usize,
     pub(crate) max_results: usize,
-    /// The id of the key that signed it.
+    /// The id of the key that signed it, and for which region.
     pub(crate) key_id: String,
+    pub(crate) region: String,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +100,8 @@ struct State {
     shuffles: bool,
     asked: Vec<Asked>,
     assumed: Vec<Assumed>,
+    /// How many keys containers were given.
+    given: usize,
 }
 
 /// A running endpoint. Dropping it stops it.
@@ -215,7 +221,8 @@ async fn converse(mut stream: TcpStream, state: Arc<Mutex<State>>) {
         }
         let (status, body) = reply;
         let head = format!(
-            "HTTP/1.1 {status} Whatever\r\nContent-Type: text/xml;charset=UTF-8\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 {status} Whatever\r\nContent-Type: text/xml;charset=UTF-8\r\n\
+             X-Aws-Ec2-Metadata-Token-Ttl-Seconds: 60\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         let sent = if mood == Mood::HangsUp { &body[..body.len() / 2] } else { &body[..] };
@@ -253,6 +260,9 @@ async fn request(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<(String, 
 }
 
 fn answer(state: &mut State, head: &str, body: &str) -> (u16, String) {
+    if let Some(answer) = issuer::answer(head, &mut state.given) {
+        return answer;
+    }
     let fields: BTreeMap<String, String> = body
         .split('&')
         .filter_map(|pair| pair.split_once('='))
@@ -260,7 +270,7 @@ fn answer(state: &mut State, head: &str, body: &str) -> (u16, String) {
         .collect();
     match fields.get("Action").map(String::as_str) {
         Some("DescribeInstances") => {}
-        Some("AssumeRole") => {
+        Some("AssumeRole" | "AssumeRoleWithWebIdentity") => {
             let assumed = Assumed::read(&fields, key_id(head));
             let answer = assumed.answer();
             state.assumed.push(assumed);
@@ -319,12 +329,18 @@ fn question(fields: &BTreeMap<String, String>, head: &str) -> Asked {
         page: fields.get("NextToken").map_or(0, |token| token.trim_start_matches("page-").parse().unwrap()),
         max_results: fields.get("MaxResults").map_or(usize::MAX, |most| most.parse().unwrap()),
         key_id: key_id(head),
+        region: scope(head, 2),
     }
 }
 
 fn key_id(head: &str) -> String {
-    let id = head.split_once("Credential=").and_then(|(_, rest)| rest.split('/').next());
-    id.unwrap_or_default().to_owned()
+    scope(head, 0)
+}
+
+/// A part of what a request was signed with: `ID/DATE/REGION/SERVICE/…`.
+fn scope(head: &str, part: usize) -> String {
+    let part = head.split_once("Credential=").and_then(|(_, rest)| rest.split('/').nth(part));
+    part.unwrap_or_default().to_owned()
 }
 
 fn passes(instance: &Instance, filters: &BTreeMap<String, Vec<String>>) -> bool {
@@ -347,42 +363,6 @@ fn glob(pattern: &str, text: &str) -> bool {
             rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob(after, &rest[at..]))
         }),
     }
-}
-
-fn write_instance(xml: &mut String, instance: &Instance) {
-    let Instance { id, state, private_ip, public_ip, private_dns, tags } = instance;
-    write!(
-        xml,
-        "<item><reservationId>r-{id}</reservationId><ownerId>123456789012</ownerId><groupSet/><instancesSet><item>\
-         <instanceId>{id}</instanceId><imageId>ami-1</imageId><instanceState><code>16</code><name>{state}</name>\
-         </instanceState><privateDnsName>{private_dns}</privateDnsName><dnsName/><instanceType>m5.large</instanceType>\
-         <launchTime>2026-01-02T03:04:05.000Z</launchTime><placement><availabilityZone>us-east-1a</availabilityZone>\
-         <tenancy>default</tenancy></placement><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId>"
-    )
-    .unwrap();
-    if let Some(ip) = private_ip {
-        write!(xml, "<privateIpAddress>{ip}</privateIpAddress>").unwrap();
-    }
-    if let Some(ip) = public_ip {
-        write!(xml, "<ipAddress>{ip}</ipAddress>").unwrap();
-    }
-    xml.push_str("<tagSet>");
-    for (name, value) in tags {
-        write!(xml, "<item><key>{}</key><value>{}</value></item>", escaped(name), escaped(value)).unwrap();
-    }
-    xml.push_str("</tagSet></item></instancesSet></item>");
-}
-
-fn error(status: u16, code: &str, message: &str) -> (u16, String) {
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message>\
-         </Error></Errors><RequestID>r-1</RequestID></Response>"
-    );
-    (status, body)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// Undoes the encoding of forms.

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 pub(crate) struct Assumed {
     pub(crate) arn: String,
     pub(crate) external_id: Option<String>,
-    /// The id of the key that signed the request.
+    /// What a web identity was proven by.
+    pub(crate) web_identity: Option<String>,
+    /// The id of the key that signed the request; empty where nothing is signed.
     pub(crate) key_id: String,
 }
 
@@ -19,6 +21,7 @@ impl Assumed {
         Self {
             arn: fields.get("RoleArn").cloned().unwrap_or_default(),
             external_id: fields.get("ExternalId").cloned(),
+            web_identity: fields.get("WebIdentityToken").cloned(),
             key_id,
         }
     }
@@ -35,11 +38,12 @@ impl Assumed {
             );
             return (403, xml);
         }
+        let how = if self.web_identity.is_some() { "WithWebIdentity" } else { "" };
         let xml = format!(
-            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><AssumedRoleUser>\
+            "<AssumeRole{how}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRole{how}Result><AssumedRoleUser>\
              <AssumedRoleId>AROA:s</AssumedRoleId><Arn>{arn}</Arn></AssumedRoleUser><Credentials><AccessKeyId>{}</AccessKeyId>\
              <SecretAccessKey>hunter-secret</SecretAccessKey><SessionToken>hunter-token</SessionToken>\
-             <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+             <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRole{how}Result></AssumeRole{how}Response>",
             Self::KEY_ID
         );
         (200, xml)
