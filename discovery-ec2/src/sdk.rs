@@ -10,6 +10,7 @@ use aws_sdk_ec2::{
     operation::describe_instances::{DescribeInstancesError, DescribeInstancesOutput},
     types::{self, Filter, InstanceNetworkInterfaceAttachment as Attachment},
 };
+use http_body_util::LengthLimitError;
 
 use crate::{
     config::RegionConfig,
@@ -18,7 +19,7 @@ use crate::{
     failure::{Failure, Kind},
     filter::Filters,
     trust::Trust,
-    xml::{NotWhole, Whole},
+    xml::{MAX_PAGE, NotWhole, Whole},
 };
 
 /// Instances a page: the most that EC2 takes.
@@ -159,6 +160,10 @@ fn failure(error: &SdkError<DescribeInstancesError>, within: Duration, trust: Tr
     }
     if let Some(cause) = causes(error).find(|cause| cause.is::<NotWhole>()) {
         return Failure::new(Kind::Answer, joined(causes(cause)));
+    }
+    if causes(error).any(<dyn Error>::is::<LengthLimitError>) {
+        let text = format!("the answer has more than {} MiB", MAX_PAGE >> 20);
+        return Failure::advised(Kind::Answer, &text, "is that EC2's API?");
     }
     match error {
         SdkError::ServiceError(service) => {

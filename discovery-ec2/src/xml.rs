@@ -6,14 +6,23 @@
 
 use aws_sdk_ec2::{
     config::{
-        ConfigBag, Intercept, RuntimeComponents, interceptors::AfterDeserializationInterceptorContextRef,
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{
+            AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
+        },
     },
     error::BoxError,
 };
+use aws_smithy_types::body::SdkBody;
+use http_body_util::Limited;
 use thiserror::Error;
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
-/// Refuses answers that are not whole.
+/// More bytes than this in one page are no answer: a thousand instances, each with as many and as long tags as EC2 lets it have, are half of
+/// it. What is longer is not read to its end, so that memory is bounded.
+pub(crate) const MAX_PAGE: usize = 64 << 20;
+
+/// Refuses answers that are not whole, and those that are too long.
 #[derive(Debug)]
 pub(crate) struct Whole;
 
@@ -37,6 +46,18 @@ pub(crate) enum NotWhole {
 impl Intercept for Whole {
     fn name(&self) -> &'static str {
         "Whole"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
+        let whole = std::mem::replace(body, SdkBody::empty());
+        *body = SdkBody::from_body_1_x(Limited::new(whole, MAX_PAGE));
+        Ok(())
     }
 
     fn read_after_deserialization(

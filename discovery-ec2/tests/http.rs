@@ -201,6 +201,18 @@ async fn whatever_goes_wrong_keeps_the_set_says_why_and_heals() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_not_read_to_it() {
+    let endpoint = Endpoint::start().await;
+    endpoint.mood(Mood::Floods);
+    let deadlines = Deadlines { request: PATIENCE, ..Deadlines::default() };
+    let config = config(&endpoint).with_deadlines(deadlines).unwrap();
+    let (region, driver) = Region::new(config, Backoff::default());
+    tokio::spawn(driver);
+    let error = fails(&mut region.member(web(), PORT, RARELY)).await.chain();
+    assert!(error.contains("page 1: the answer has more than 64 MiB (is that EC2's API?)"), "{error}");
+}
+
+#[tokio::test]
 async fn calls_stay_within_the_budget_while_ec2_throttles() {
     let endpoint = Endpoint::start().await;
     endpoint.mood(Mood::Refuses(503, "RequestLimitExceeded", "Request limit exceeded."));

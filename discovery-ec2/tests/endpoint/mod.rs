@@ -74,6 +74,8 @@ pub(crate) enum Mood {
     HangsUp,
     /// Not at all, and the connection stays open.
     Freezes,
+    /// With blanks, without end.
+    Floods,
 }
 
 /// One question.
@@ -219,6 +221,9 @@ async fn converse(mut stream: TcpStream, state: Arc<Mutex<State>>) {
         if mood == Mood::Freezes {
             std::future::pending::<()>().await;
         }
+        if mood == Mood::Floods {
+            return flood(stream).await;
+        }
         let (status, body) = reply;
         let head = format!(
             "HTTP/1.1 {status} Whatever\r\nContent-Type: text/xml;charset=UTF-8\r\n\
@@ -230,6 +235,15 @@ async fn converse(mut stream: TcpStream, state: Arc<Mutex<State>>) {
         if stream.write_all(&whole).await.is_err() || mood == Mood::HangsUp {
             return;
         }
+    }
+}
+
+async fn flood(mut stream: TcpStream) {
+    let head = b"HTTP/1.1 200 Whatever\r\nContent-Type: text/xml\r\nConnection: close\r\n\r\n";
+    let mut sent = stream.write_all(head).await;
+    let blanks = vec![b' '; 1 << 16];
+    while sent.is_ok() {
+        sent = stream.write_all(&blanks).await;
     }
 }
 
