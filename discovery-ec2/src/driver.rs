@@ -10,13 +10,13 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
+    answer::Answer,
     bucket::{Bucket, Excess},
     chain::{self, Listing},
     describe::Describe,
     failure::{Failure, Kind},
     pace::Pace,
     roster::{Command, Roster, Topic},
-    slot::Answer,
 };
 
 /// Asks one question at a time, each when it is due, and tells the members.

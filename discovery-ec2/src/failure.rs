@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use discovery_core::{WatchError, printable};
+use discovery_core::{Retry, WatchError, printable};
 
 /// A question that was not answered. Cheap to clone: it is told to every member.
 #[derive(Debug, Clone)]
@@ -102,6 +102,12 @@ impl Failure {
             Some(page) => WatchError::new(format!("asking for instances, page {page}")),
         };
         error.because(self.cause.to_string())
+    }
+
+    /// The same for a member, who is to ask again at once, or as soon as their own minimum allows: it is the driver that backs off. What a
+    /// member says next waits for the driver's next success or failure anyway, so a pause would only delay the good news.
+    pub(crate) fn told(&self) -> WatchError {
+        self.error().retry(Retry::After(Duration::ZERO))
     }
 
     /// Both in one line, for the log.

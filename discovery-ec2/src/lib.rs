@@ -77,6 +77,7 @@
 //! TLS is rustls on ring, with the certificates of the operating system; what needs no TLS needs none of them. Proxies named in the
 //! environment are not used.
 
+mod answer;
 mod bucket;
 mod chain;
 mod config;
@@ -95,7 +96,6 @@ mod resolve;
 mod roster;
 mod sdk;
 mod selector;
-mod slot;
 mod trust;
 mod xml;
 

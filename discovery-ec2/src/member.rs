@@ -1,6 +1,6 @@
 //! One service as a source.
 
-use std::{fmt, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU16, sync::Arc};
 
 use async_trait::async_trait;
 use discovery_core::{Endpoint, Host, Rejection, Retry, Snapshot, WatchError, Watcher};
@@ -8,18 +8,13 @@ use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    answer::{Answer, Slot},
     describe::Instance,
     entry,
     resolve::{Resolve, System, Unresolved, resolve},
     roster::{Command, MemberId},
     selector::{Address, Selector},
-    slot::{Answer, Slot},
 };
-
-/// How soon whoever runs a member should ask again after a failure: at once, or as soon as their own minimum allows. It is the
-/// driver that backs off: the next answer of [`Member::next`] waits for its next success or failure anyway, so a pause here
-/// would only delay the good news.
-const AGAIN: Duration = Duration::ZERO;
 
 /// How many names are looked up at the same time.
 const LOOKUPS: usize = 16;
@@ -80,12 +75,12 @@ impl Member {
     /// A newer answer first: it is right whatever has failed since.
     fn news(&mut self) -> Option<News> {
         let slot = self.slot.borrow_and_update();
-        if let Some((number, answer)) = slot.latest().filter(|(number, _)| *number != self.answers) {
-            return Some(News::Answer(number, Arc::clone(answer)));
+        if let Some(answer) = slot.value().as_ref().filter(|_| slot.version() != self.answers) {
+            return Some(News::Answer(slot.version(), Arc::clone(answer)));
         }
         let (number, failure) = slot.failure().filter(|(number, _)| *number != self.failures)?;
-        let error = WatchError::new(self.doing.to_string()).because(failure.error());
-        Some(News::Failure(number, error.retry(Retry::After(AGAIN))))
+        let error = WatchError::new(self.doing.to_string()).because(failure.clone());
+        Some(News::Failure(number, error.retry(failure.when())))
     }
 
     /// Waits for news; takes no note of having told it.

@@ -14,6 +14,7 @@ use discovery_core::Backoff;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    answer::Slot,
     config::{MAX_INTERVAL, RegionConfig},
     describe::Describe,
     driver::Driver,
@@ -22,7 +23,6 @@ use crate::{
     roster::{Command, MemberId, Wanted},
     sdk::Sdk,
     selector::Selector,
-    slot::Slot,
 };
 
 /// A handle on what is asked of EC2 with one set of credentials in one region. Cloning it costs two reference counts and asks

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    answer::{Answer, Slot, tell},
     failure::{Failure, Kind},
     filter::Filters,
-    slot::{Answer, Slot},
 };
 
 /// How long to wait for others after somebody wants to know something: whoever starts together is asked for together.
@@ -134,10 +134,10 @@ impl Roster {
         let every = wanted.every;
         match (known, &self.down) {
             (Some(answer), _) => {
-                slot.send_modify(|slot| slot.answer(Arc::clone(answer)));
+                tell(&slot, answer);
                 group.due = group.due.min(answer.asked + every);
             }
-            (None, Some(failure)) => slot.send_modify(|slot| slot.fail(failure.clone())),
+            (None, Some(failure)) => slot.send_modify(|slot| slot.fail(failure.told())),
             (None, None) => group.hurry(now),
         }
         group.members.insert(id, Tracked { wanted, slot });
@@ -179,7 +179,7 @@ impl Roster {
         let mut missed = false;
         for member in group.members.values() {
             if answer.filters.covers(&member.wanted.filters) {
-                member.slot.send_modify(|slot| slot.answer(Arc::clone(&answer)));
+                tell(&member.slot, &answer);
             } else {
                 missed = true;
             }
@@ -227,7 +227,7 @@ impl Roster {
 impl Group {
     fn fail(&self, failure: &Failure) {
         for member in self.members.values() {
-            member.slot.send_modify(|slot| slot.fail(failure.clone()));
+            member.slot.send_modify(|slot| slot.fail(failure.told()));
         }
     }
 }
