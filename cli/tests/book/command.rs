@@ -6,7 +6,7 @@ use crate::{cargo, page::root, shell};
 
 /// Programs of others, and which sub-commands and options of theirs the documents may use. Where a first word is given that is no option,
 /// one of those has to be used.
-const KNOWN: [(&str, &[&str]); 31] = [
+const KNOWN: [(&str, &[&str]); 30] = [
     ("adduser", &["--system", "--group", "--no-create-home", "--home"]),
     ("apt", &["install", "remove", "purge", "-y"]),
     ("aws", &["s3", "ec2", "--recursive"]),
@@ -48,7 +48,6 @@ const KNOWN: [(&str, &[&str]); 31] = [
     ("git", &["clone", "diff"]),
     ("haproxy", &["-W", "-D", "-S", "-c", "-f", "-p", "-v"]),
     ("journalctl", &["-u", "-f"]),
-    ("jobs", &["-p"]),
     ("kill", &["-HUP", "-TERM", "-USR2"]),
     ("man", &["-l"]),
     ("mdbook", &["build"]),
@@ -80,8 +79,21 @@ const KNOWN: [(&str, &[&str]); 31] = [
 ];
 
 /// Variables that the documents may set.
-const VARIABLES: [&str; 8] =
-    ["CONFIG", "E2E_HAPROXY", "ETCDCTL_API", "EXTRAOPTS", "GOLDEN", "NO_COLOR", "SYNAPSE_CONFIG", "BOOK"];
+const VARIABLES: [&str; 12] = [
+    "BOOK",
+    "CONFIG",
+    "E2E_HAPROXY",
+    "ETCDCTL_API",
+    "EXTRAOPTS",
+    "GOLDEN",
+    "NO_COLOR",
+    "SYNAPSE_CONFIG",
+    // Numbers of processes, to end them.
+    "etcd",
+    "haproxy",
+    "servers",
+    "synapse",
+];
 
 /// What is wrong with these lines.
 pub(crate) fn check(text: &str) -> Result<(), String> {
