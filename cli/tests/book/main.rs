@@ -22,6 +22,7 @@ mod configuration;
 mod console;
 mod excerpt;
 mod link;
+mod metric;
 mod page;
 mod prometheus;
 mod reference;
