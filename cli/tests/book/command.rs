@@ -147,6 +147,8 @@ fn ours(words: &[String]) -> Result<(), String> {
 
 fn of_others(words: &[String], known: &[&str]) -> Result<(), String> {
     let option = |word: &str| word.starts_with('-') && !word.trim_start_matches('-').is_empty();
+    // What stands behind `--` is no option.
+    let words = words.split(|word| word == "--").next().unwrap_or_default();
     let name = |word: &str| word.split_once('=').map_or(word, |(name, _)| name).to_owned();
     if let Some(unknown) = words.iter().find(|word| option(word) && !known.contains(&name(word).as_str())) {
         return Err(format!("the option {unknown} is not known here"));
