@@ -21,7 +21,6 @@ mod serving;
 mod survey;
 mod text;
 
-pub use crate::Ago;
 pub use client::{AskError, ask};
 pub use report::{
     Change, Child, Configuration, Endpoint, FileOutput, Haproxy, Output, Pending, Rejection, Report, Service,

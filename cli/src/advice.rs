@@ -42,8 +42,8 @@ pub(crate) fn advice(error: &Error) -> Option<&'static str> {
         );
     }
     #[cfg(feature = "status")]
-    if let Some(agent::http::AskError::Connect { .. }) = error.downcast_ref() {
-        return Some("see that it runs there, and that its configuration has `status`");
+    if let Some(error) = error.downcast_ref() {
+        return asking(error);
     }
     match error.downcast_ref::<AgentError>()? {
         AgentError::Unanswered { .. } => {
@@ -53,6 +53,20 @@ pub(crate) fn advice(error: &Error) -> Option<&'static str> {
             Some("HAProxy goes on with what it has; `synapse-rs plan` shows what it lacks")
         }
         AgentError::Behind(_) => Some("HAProxy is up to date; run it again when the disk can be written to"),
+        _ => None,
+    }
+}
+
+/// What to do where the status of a running one can't be had.
+#[cfg(feature = "status")]
+fn asking(error: &agent::http::AskError) -> Option<&'static str> {
+    use agent::http::AskError;
+    match error {
+        AskError::Connect { .. } => Some("see that it runs there, and that its configuration has `status`"),
+        AskError::Ask(_) | AskError::Refused(_) | AskError::Understand(_) => {
+            Some("somebody else seems to answer there: name the address that `status.listen` has")
+        }
+        AskError::Silent => Some("whoever is there hangs, or is too busy: its log says more"),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use agent::Config;
 
-use crate::{failure::Failure, load, services::print};
+use crate::{failure::Failure, load, screen::print};
 
 /// Says that the configuration has no mistakes: whoever got this far has read it.
 pub(crate) fn check(config: &Config) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::{args::Args, failure::Failure, services::print};
+use crate::{args::Args, failure::Failure, screen::print};
 
 /// Prints what a shell completes the command line with.
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {

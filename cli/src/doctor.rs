@@ -6,7 +6,10 @@ use agent::{Agent, Config, Finding, Severity};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 
-use crate::{failure::Failure, services::print};
+use crate::{
+    failure::Failure,
+    screen::{self, print},
+};
 
 const OK: Style = AnsiColor::Green.on_default();
 const WARNING: Style = AnsiColor::Yellow.on_default();
@@ -19,19 +22,16 @@ pub(crate) async fn doctor(config: Config, json: bool) -> Result<ExitCode, Failu
         let text = serde_json::to_string_pretty(&findings).context("writing the findings as JSON")?;
         print(&format!("{text}\n"))?;
     } else {
-        // It leaves out colours where nobody sees them: no terminal, NO_COLOR.
-        let mut out = anstream::stdout().lock();
-        match show(&findings, &mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            result => result.context("writing to standard output")?,
-        }
+        let mut text = Vec::new();
+        write(&findings, &mut text).context("writing to memory")?;
+        screen::show(&text)?;
     }
     let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// A line for each finding, one more for its remedy, and a summary.
-fn show(findings: &[Finding], out: &mut impl Write) -> std::io::Result<()> {
+fn write(findings: &[Finding], out: &mut impl Write) -> std::io::Result<()> {
     for finding in findings {
         let Finding { severity, topic, .. } = finding;
         let style = match severity {

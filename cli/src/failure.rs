@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use crate::{advice::advice, log};
+use crate::{advice::advice, log, screen::lines};
 
 /// Why the program ends otherwise than well.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(report) => f.write_str(report),
             Self::Failed(error) => {
-                write!(f, "synapse-rs: {error:#}")?;
+                write!(f, "synapse-rs: {}", lines(&format!("{error:#}")))?;
                 advice(error).map_or(Ok(()), |advice| write!(f, "\n  next: {advice}"))
             }
         }

@@ -2,10 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-use agent::Status;
+use agent::{Ago, Status};
 use tokio::time::Instant;
-
-use crate::services::Whole;
 
 /// How many services are named before the rest is counted.
 const NAMED: usize = 3;
@@ -68,7 +66,7 @@ impl fmt::Display for Headline {
         listed(f, "no answer yet for", &self.silent)?;
         listed(f, "no contact to the registry of", &self.failing)?;
         match self.changed {
-            Some(ago) => write!(f, "; last change {} ago", Whole(ago)),
+            Some(ago) => write!(f, "; last change {} ago", Ago(ago)),
             None => f.write_str("; nothing changed since the start"),
         }
     }

@@ -1,6 +1,6 @@
 //! Logging, to standard error.
 
-use std::{borrow::Cow, fmt, io::IsTerminal};
+use std::{borrow::Cow, fmt};
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
@@ -26,7 +26,7 @@ pub(crate) fn start(log: &Log) {
     let start = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines::new);
     match (log.format, is_journal()) {
         (Format::Human, false) => {
-            let colours = std::io::stderr().is_terminal() && !set("NO_COLOR");
+            let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
             start.with_ansi(colours).with_target(false).init();
         }
         // The journal has the moment of each line.

@@ -19,6 +19,7 @@ mod progress;
 mod render;
 mod run;
 mod schema;
+mod screen;
 mod services;
 mod signals;
 #[cfg(feature = "status")]

@@ -9,7 +9,7 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use crate::{args::Args, failure::Failure, services::print};
+use crate::{args::Args, failure::Failure, screen::print};
 
 /// Prints the manual page of the program, or writes it and one for each command to a directory, which is made if it is not there.
 pub(crate) fn man(directory: Option<&Path>) -> Result<(), Failure> {

@@ -6,7 +6,12 @@ use agent::{Action, Agent, Config, Kind, Planned, PlannedChange, PlannedFile};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 
-use crate::{advice::Silent, failure::Failure, progress, services::print};
+use crate::{
+    advice::Silent,
+    failure::Failure,
+    progress,
+    screen::{self, print},
+};
 
 /// The exit code that says that something is to do.
 const SOMETHING: u8 = 3;
@@ -26,12 +31,9 @@ pub(crate) async fn plan(config: Config, json: bool) -> Result<ExitCode, Failure
     if json {
         print(&planned.to_json())?;
     } else {
-        // It leaves out colours where nobody sees them: no terminal, NO_COLOR.
-        let mut out = anstream::stdout().lock();
-        match show(&planned, &mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            result => result.context("writing to standard output")?,
-        }
+        let mut text = Vec::new();
+        write(&planned, &mut text).context("writing to memory")?;
+        screen::show(&text)?;
     }
     if !planned.unanswered.is_empty() {
         let each = planned.unanswered.iter().map(|unanswered| match &unanswered.error {
@@ -45,7 +47,7 @@ pub(crate) async fn plan(config: Config, json: bool) -> Result<ExitCode, Failure
 }
 
 /// The parts that there are, each under a heading, and a summary at the end.
-fn show(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
+fn write(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
     if !planned.is_nothing() {
         for line in planned.diff().lines() {
             styled(out, of_diff(line), line)?;

@@ -5,11 +5,7 @@ use std::path::Path;
 use agent::{Agent, Config, discovery::Catalog};
 use tracing::warn;
 
-use crate::{
-    failure::Failure,
-    load, progress,
-    services::{print, unanswered},
-};
+use crate::{failure::Failure, load, progress, screen::print, services::unanswered};
 
 /// Prints HAProxy's configuration, for the endpoints of a file or for those that are discovered now.
 pub(crate) async fn render(config: Config, endpoints: Option<&Path>) -> Result<(), Failure> {

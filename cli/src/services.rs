@@ -1,20 +1,20 @@
 //! `services`
 
-use std::{
-    fmt,
-    io::Write,
-    time::{Duration, SystemTime},
-};
+use std::time::SystemTime;
 
 use agent::{
-    Agent, Config, ServiceStatus,
+    Agent, Ago, Config, ServiceStatus,
     discovery::{Catalog, Endpoint, Snapshot, multi::ChildView},
 };
-use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use tracing::warn;
 
-use crate::{advice::Silent, failure::Failure, progress};
+use crate::{
+    advice::Silent,
+    failure::Failure,
+    progress,
+    screen::{line, lines, print},
+};
 
 /// Prints what is discovered now, and whether HAProxy could not be brought to serve it. Services without an answer are shown, and
 /// make it fail.
@@ -39,7 +39,7 @@ pub(crate) async fn services(config: Config, json: bool) -> Result<(), Failure> 
 /// What stands between what is discovered and what HAProxy runs.
 fn not_applied(failure: &agent::Failure) -> String {
     let age = SystemTime::now().duration_since(failure.at).unwrap_or_default();
-    format!("HAProxy was not brought up to date, {} ago: {}", Whole(age), failure.error.trim_end())
+    format!("HAProxy was not brought up to date, {} ago: {}", Ago(age), lines(&failure.error))
 }
 
 /// Adds what the state file has of services whose source does not answer, marked as such.
@@ -59,7 +59,7 @@ pub(crate) fn unanswered(services: &[ServiceStatus]) -> Option<Silent> {
     let silent = services.iter().filter(|service| service.snapshot.is_none());
     let lines: Vec<_> = silent
         .map(|service| match service.health.error() {
-            Some(error) => format!("{}: {}", service.service, error.chain()),
+            Some(error) => format!("{}: {}", service.service, line(&error.chain())),
             None => service.service.clone(),
         })
         .collect();
@@ -76,7 +76,7 @@ fn table(services: &[ServiceStatus]) -> Table {
         let mut rows: Vec<_> =
             service.snapshot.iter().flatten().map(|endpoint| row(endpoint, None)).collect();
         // Without an answer: what is served until there is one.
-        let former = service.age.map(|age| format!("known {} ago", Whole(age)));
+        let former = service.age.map(|age| format!("known {} ago", Ago(age)));
         rows.extend(service.restored.iter().flatten().map(|endpoint| row(endpoint, former.as_deref())));
         rows.extend(service.children.iter().map(child));
         rows.extend(service.rejected.named().iter().map(|rejection| {
@@ -100,19 +100,7 @@ fn row(endpoint: &Endpoint, former: Option<&str>) -> [String; 3] {
     let notes = notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note);
     let notes: Vec<_> = notes.chain(former).collect();
     let weight = endpoint.weight().map(|weight| weight.to_string()).unwrap_or_default();
-    [endpoint.to_string(), weight, notes.join(", ")]
-}
-
-/// A duration for people: its greatest unit, and no fraction.
-pub(crate) struct Whole(pub(crate) Duration);
-
-impl fmt::Display for Whole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
-        let (length, unit) = units.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "s"));
-        write!(f, "{} {unit}", seconds / length)
-    }
+    [line(&endpoint.to_string()), weight, notes.join(", ")]
 }
 
 /// One of several sources: how it is doing, whether it is in use, and how many it knows.
@@ -121,16 +109,7 @@ fn child(child: &ChildView) -> [String; 3] {
     let in_use = if child.in_use { ", in use" } else { "" };
     let known = child.observed.snapshot.as_ref().map_or(0, Snapshot::len);
     let endpoints = if known == 1 { "endpoint" } else { "endpoints" };
-    let error = health.error().map(|error| format!(": {}", error.chain())).unwrap_or_default();
+    let error = health.error().map(|error| format!(": {}", line(&error.chain()))).unwrap_or_default();
     let note = format!("{}{in_use}, {known} {endpoints}{error}", health.state());
-    [format!("({})", child.name), String::new(), note]
-}
-
-/// Prints to standard output. A reader that has seen enough (`| head`) is no failure.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result.context("writing to standard output")?),
-    }
+    [format!("({})", line(&child.name)), String::new(), note]
 }

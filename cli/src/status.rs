@@ -1,17 +1,20 @@
 //! `status`
 
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use agent::{
-    Config,
-    http::{Ago, AskError, Change, Output, Report, Service, ask},
+    Ago, Config,
+    http::{AskError, Change, Output, Report, Service, ask},
 };
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use tokio::time::sleep;
 
-use crate::{failure::Failure, services::print};
+use crate::{
+    failure::Failure,
+    screen::{self, line},
+};
 
 /// How often it is asked again.
 const EVERY: Duration = Duration::from_secs(2);
@@ -19,6 +22,9 @@ const EVERY: Duration = Duration::from_secs(2);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 /// What is said of an agent that is not ready.
 const NOT_READY: u8 = 3;
+
+/// No time that anybody means is longer, in seconds.
+const MOST: f64 = 1e6;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -47,42 +53,51 @@ pub(crate) fn address(url: &str) -> Result<String, Failure> {
 
 /// Asks whoever is at `address`, and prints the answer.
 pub(crate) async fn status(address: &str, json: bool, watch: bool) -> Result<ExitCode, Failure> {
+    if watch {
+        return watched(address, json).await;
+    }
+    let report = ask(address).await.map_err(|error| failed(address, error))?;
+    shown(&report, address, json, "")?;
+    Ok(if report.ready { ExitCode::SUCCESS } else { ExitCode::from(NOT_READY) })
+}
+
+/// The same again and again, until nobody reads it any more: what ends it is a signal, as a rule.
+async fn watched(address: &str, json: bool) -> Result<ExitCode, Failure> {
+    let clear = if std::io::IsTerminal::is_terminal(&std::io::stdout()) { CLEAR } else { "" };
     loop {
-        let answer = ask(address).await;
-        if !watch {
-            let report = answer.map_err(|error| Failure::Failed(failed(address, error)))?;
-            show(&report, address, json, false)?;
-            return Ok(if report.ready { ExitCode::SUCCESS } else { ExitCode::from(NOT_READY) });
-        }
-        match answer {
-            Ok(report) => show(&report, address, json, true)?,
+        let read = match ask(address).await {
+            Ok(report) => shown(&report, address, json, clear)?,
             // It may come back.
-            Err(error) => print(&format!("{:#}\n", failed(address, error)))?,
+            Err(error) => {
+                let failure = failed(address, error);
+                if json {
+                    // Whoever reads the other understands objects.
+                    failure.report();
+                    true
+                } else {
+                    screen::show(format!("{clear}{failure}\n").as_bytes())?
+                }
+            }
+        };
+        if !read {
+            return Ok(ExitCode::SUCCESS);
         }
         sleep(EVERY).await;
     }
 }
 
-fn failed(address: &str, error: AskError) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("asking {address} for its status"))
+fn failed(address: &str, error: AskError) -> Failure {
+    Failure::Failed(anyhow::Error::new(error).context(format!("asking {address} for its status")))
 }
 
-fn show(report: &Report, address: &str, json: bool, again: bool) -> Result<(), Failure> {
-    if json {
-        let text = serde_json::to_string(report).context("writing the status as JSON")?;
-        return print(&format!("{text}\n"));
-    }
-    let mut text = String::new();
-    if again && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-        text.push_str(CLEAR);
-    }
-    text.push_str(&page(report, address));
-    // It leaves out colours where nobody sees them: no terminal, NO_COLOR.
-    let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result.context("writing to standard output")?),
-    }
+/// Prints it behind `clear`. Whether somebody reads on.
+fn shown(report: &Report, address: &str, json: bool, clear: &str) -> Result<bool, Failure> {
+    let text = if json {
+        serde_json::to_string(report).context("writing the status as JSON")? + "\n"
+    } else {
+        clear.to_owned() + &page(report, address)
+    };
+    screen::show(text.as_bytes())
 }
 
 /// The report as text for people.
@@ -90,14 +105,15 @@ fn page(report: &Report, address: &str) -> String {
     let (style, ready) = if report.ready { (GOOD, "ready") } else { (BAD, "not ready") };
     let mut lines = vec![format!(
         "synapse-rs {} at {address}: {style}{ready}{style:#}, content {}",
-        plain(&report.version),
-        plain(&report.content_hash)
+        line(&report.version),
+        line(&report.content_hash)
     )];
-    lines.extend(report.obstacles.iter().map(|obstacle| format!("  {BAD}{}{BAD:#}", plain(obstacle))));
+    lines.extend(report.obstacles.iter().map(|obstacle| format!("  {BAD}{}{BAD:#}", line(obstacle))));
     lines.push(haproxy(&report.output));
     if let Some(error) = &report.configuration.error {
-        lines.push(format!("{BAD}a newer configuration is refused{BAD:#}: {}", plain(error)));
+        lines.push(format!("{BAD}a newer configuration is refused{BAD:#}: {}", line(error)));
     }
+    lines.extend(beside(report).map(|(what, error)| format!("{BAD}{what}{BAD:#}: {}", line(error))));
     lines.push(String::new());
     lines.push(trimmed(&services(&report.services)));
     if !report.output.changes.is_empty() {
@@ -107,15 +123,24 @@ fn page(report: &Report, address: &str) -> String {
     lines.join("\n") + "\n"
 }
 
+/// What goes wrong beside all that.
+fn beside(report: &Report) -> impl Iterator<Item = (&'static str, &str)> {
+    let files = report.file_output.as_ref().and_then(|files| files.error.as_deref());
+    let state = report.state_file.as_ref().and_then(|file| file.error.as_deref());
+    let statsd = report.statsd.as_ref().and_then(|statsd| statsd.error.as_deref());
+    let all = [("files of services", files), ("state file", state), ("statsd", statsd)];
+    all.into_iter().filter_map(|(what, error)| Some((what, error?)))
+}
+
 /// What HAProxy runs, in a line.
 fn haproxy(output: &Output) -> String {
     let mut parts = Vec::new();
     if let Some(haproxy) = &output.haproxy {
-        let version = haproxy.version.as_deref().map_or_else(|| "does not answer".to_owned(), plain);
+        let version = haproxy.version.as_deref().map_or_else(|| "does not answer".to_owned(), line);
         parts.push(format!("{version}, {} ago", Ago::seconds(haproxy.seen_seconds)));
     }
     if let Some(revision) = &output.revision {
-        parts.push(format!("runs revision {}", plain(revision)));
+        parts.push(format!("runs revision {}", line(revision)));
     }
     parts.push(match output.applied_seconds {
         Some(seconds) if output.error.is_none() => format!("found right {} ago", Ago::seconds(seconds)),
@@ -123,8 +148,12 @@ fn haproxy(output: &Output) -> String {
         None => "nothing applied yet".to_owned(),
     });
     if let Some(pending) = &output.pending {
-        let causes: Vec<_> = pending.causes.iter().map(|cause| plain(cause)).collect();
-        parts.push(format!("a reload waits for {:.1} s: {}", pending.in_seconds, causes.join("; ")));
+        let causes: Vec<_> = pending.causes.iter().map(|cause| line(cause)).collect();
+        parts.push(format!(
+            "a reload waits for {:.1} s: {}",
+            pending.in_seconds.clamp(0.0, MOST),
+            causes.join("; ")
+        ));
     }
     if let Some(seconds) = output.behind_seconds {
         parts.push(format!("its file is {} behind", Ago::seconds(seconds)));
@@ -158,14 +187,14 @@ fn services(services: &[Service]) -> Table {
         let (known, served, refused) =
             (service.endpoints_total, service.servers_total, service.rejected_total);
         table.add_row([
-            plain(&service.name),
-            plain(&service.method),
-            plain(&state),
+            line(&service.name),
+            line(&service.method),
+            line(&state),
             age,
             known.to_string(),
             served.to_string(),
             refused.to_string(),
-            plain(&note),
+            line(&note),
         ]);
     }
     table
@@ -177,9 +206,9 @@ fn changes(changes: &[Change]) -> Table {
     for change in changes {
         table.add_row([
             format!("{} ago", Ago::seconds(change.ago_seconds)),
-            plain(&change.how),
-            format!("{:.1} ms", change.took_seconds * 1000.0),
-            plain(&change.what),
+            line(&change.how),
+            format!("{:.1} ms", change.took_seconds.clamp(0.0, MOST) * 1000.0),
+            line(&change.what),
         ]);
     }
     table
@@ -187,11 +216,6 @@ fn changes(changes: &[Change]) -> Table {
 
 fn trimmed(table: &Table) -> String {
     table.trim_fmt()
-}
-
-/// A text of whoever has answered, without what a terminal takes for a command.
-fn plain(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
 #[cfg(test)]
@@ -222,7 +246,9 @@ mod tests {
                 "name": "web", "method": "etcd", "state": "failing", "stale": true, "age_seconds": 75.0,
                 "failing_seconds": 70.0, "error": "no route\nto host", "endpoints_total": 3, "servers_total": 2
             }],
+            "state_file": {"error": "no room\u{7}"},
             "output": {
+                "pending": {"in_seconds": 1e300},
                 "revision": "r1",
                 "haproxy": {"version": "3.0.5", "seen_seconds": 12.0},
                 "applied_seconds": 2.0,
@@ -232,11 +258,13 @@ mod tests {
         let shown = page(&serde_json::from_value(report).unwrap(), "x:1");
         let expected = [
             "synapse-rs 1.2.3 at x:1: ",
-            "service web: its source fails\u{fffd}[2J",
+            "service web: its source fails\\u{1b}[2J",
             "HAProxy: 3.0.5, 12 s ago; runs revision r1; found right 2 s ago",
             "failing, stale",
+            "a reload waits for 1000000.0 s",
+            ": no room\\u{7}",
             "1 min ago",
-            "for 1 min: no route\u{fffd}to host",
+            "for 1 min: no route\\nto host",
             "commands",
             "1.2 ms",
         ];

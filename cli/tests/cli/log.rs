@@ -34,6 +34,20 @@ async fn logs_go_to_standard_error_without_colours_when_it_is_no_terminal() {
 }
 
 #[tokio::test]
+async fn logs_have_colours_when_tables_have() {
+    let dir = site();
+    for (name, value, coloured) in
+        [("CLICOLOR_FORCE", "1", true), ("NO_COLOR", "1", false), ("TERM", "xterm-256color", false)]
+    {
+        let mut command = synapse(&dir);
+        command.args(["run", "--once", "-c", "synapse.yaml"]).env(name, value);
+        let outcome = outcome(&mut command).await;
+        assert_eq!(outcome.code, Some(0));
+        assert_eq!(outcome.stderr.contains('\u{1b}'), coloured, "{name}: {:?}", outcome.stderr);
+    }
+}
+
+#[tokio::test]
 async fn json_logs_are_one_object_a_line() {
     let dir = site();
     let outcome = run(&dir, ["run", "--once", "-c", "synapse.yaml", "--log-format", "json"]).await;

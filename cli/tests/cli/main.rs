@@ -15,5 +15,6 @@ mod schema;
 mod services;
 mod signal;
 mod split;
+mod status;
 mod systemd;
 mod usage;

@@ -1,6 +1,10 @@
 //! `services`.
 
 use e2e::Dir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::program::{COUNTED, run, write_site};
 
@@ -173,4 +177,36 @@ async fn before_the_first_start_the_state_file_that_is_nowhere_is_not_worth_a_wo
     write_site(&dir, &format!("{COUNTED}  state_file_path: not/yet/state.json\n"));
     let outcome = run(&dir, ["services", "-c", "synapse.yaml"]).await;
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn what_a_registry_says_of_its_failure_commands_no_terminal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let body = r#"{"message":"no\u001b[2J\u009b31m\nway"}"#;
+            let head = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\nconnection: close\r\n";
+            let reply = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(reply.as_bytes()).await;
+        }
+    });
+    let dir = Dir::new("services");
+    dir.write(
+        "synapse.yaml",
+        format!(
+            "services:\n  web: {{discovery: {{method: docker, servers: [{{name: x, host: 127.0.0.1, port: {}}}], \
+             image_name: web, container_port: 80}}}}\n\
+             haproxy: {{do_writes: false, do_reloads: false, global: [], defaults: []}}\nagent: {{startup_wait: 2}}\n",
+            server.port()
+        ),
+    );
+    for command in [&["services"][..], &["plan"], &["render"], &["doctor"], &["run", "--once"]] {
+        let outcome = run(&dir, command.iter().chain(&["-c", "synapse.yaml"])).await;
+        assert_eq!(outcome.code, Some(1), "{command:?}: {outcome:?}");
+        let said = outcome.stdout + &outcome.stderr;
+        assert!(said.contains(r"no\u{1b}[2J"), "{command:?}: {said}");
+        assert!(!said.contains(['\u{1b}', '\u{9b}']), "{command:?}: {said:?}");
+    }
 }
