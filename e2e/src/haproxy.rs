@@ -177,6 +177,19 @@ impl Haproxy {
         self.try_start().await.map_err(Rejected)
     }
 
+    /// Stops master and workers in their tracks (SIGSTOP): their sockets accept connections, and nothing answers.
+    pub async fn freeze(&self) {
+        let Processes { master, worker, old_workers, .. } = self.processes().await;
+        let process = self.process.as_ref().expect("only an HAProxy that runs can be frozen");
+        process.freeze_group([master].into_iter().chain(worker).chain(old_workers)).await;
+    }
+
+    /// Lets them go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) {
+        let process = self.process.as_ref().expect("only an HAProxy that runs can be thawed");
+        process.signal_group(rustix::process::Signal::CONT);
+    }
+
     /// The end of what it printed.
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log_tail).unwrap_or_default()

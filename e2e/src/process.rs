@@ -95,10 +95,23 @@ impl Process {
     /// those that still run may answer.
     pub(crate) async fn freeze(&mut self) {
         self.signal(Signal::STOP);
-        let tasks = format!("/proc/{}/task", self.child.id());
-        let what = format!("the threads in {tasks} to stop");
-        let mut wait = Wait::new(FREEZE, &what);
-        while wait.look(async { stopped(Path::new(&tasks)) }).await.is_none() {}
+        wait_stopped(self.child.id()).await;
+    }
+
+    /// The same for the server and all that it has started, of which `ids` are waited for.
+    pub(crate) async fn freeze_group(&self, ids: impl IntoIterator<Item = u32>) {
+        self.signal_group(Signal::STOP);
+        for id in ids {
+            wait_stopped(id).await;
+        }
+    }
+
+    /// Sends a signal to the server and all that it has started.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        let group = pid(&self.guard);
+        kill_process_group(group, signal).unwrap_or_else(|error| {
+            panic!("sending {signal:?} to the group of {}: {error}", self.child.id())
+        });
     }
 
     /// Waits until the server has ended; `false` if it has not within `deadline`.
@@ -162,6 +175,13 @@ fn stopped(tasks: &Path) -> Result<(), String> {
 
 fn pid(child: &Child) -> Pid {
     Pid::from_child(child)
+}
+
+async fn wait_stopped(id: u32) {
+    let tasks = format!("/proc/{id}/task");
+    let what = format!("the threads in {tasks} to stop");
+    let mut wait = Wait::new(FREEZE, &what);
+    while wait.look(async { stopped(Path::new(&tasks)) }).await.is_none() {}
 }
 
 #[cfg(test)]

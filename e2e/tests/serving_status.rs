@@ -1,12 +1,12 @@
-//! The status of an agent says within its bound that etcd is gone, and that it is back.
+//! The status of an agent says within its bound that etcd is gone, or that HAProxy hangs, and that they are back.
 
 mod serving_support;
 
 use std::{net::SocketAddr, time::Duration};
 
-use e2e::{AgentTask, get, wait_until};
+use e2e::{AgentTask, HttpBackend, get, wait_until};
 use serde_json::json;
-use serving_support::{DEADLINE, Web, all_answered, until};
+use serving_support::{DEADLINE, Web, all_answered, key, register, until, until_applied};
 use tokio::time::Instant;
 
 /// How long etcd may be gone before that counts.
@@ -14,6 +14,8 @@ const MAX_STALENESS: Duration = Duration::from_secs(2);
 /// When a server that is killed, or froze, is noticed at the latest: the keep-alive's interval and timeout as they are by default, and
 /// the second within which it is told.
 const NOTICED: Duration = Duration::from_secs(6 + 4 + 1);
+/// When an HAProxy that hangs is noticed at the latest that is to change: what its socket, a reload and its verification may take.
+const CHANGED: Duration = Duration::from_secs(30);
 /// What a busy machine adds to it.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -79,4 +81,40 @@ async fn an_etcd_that_is_killed_is_named_within_the_bound_and_forgotten_when_it_
 #[tokio::test]
 async fn an_etcd_that_freezes_is_named_within_the_bound_and_forgotten_when_it_answers() {
     told_within_the_bound(true).await;
+}
+
+#[tokio::test]
+async fn an_haproxy_that_hangs_is_named_with_the_change_that_it_does_not_take_and_forgotten_when_it_answers()
+{
+    let mut web = Web::prepare().await;
+    let socket = web.site.haproxy().dir().join("admin.sock");
+    web.site.set("/haproxy", "socket_file_path", socket.display().to_string());
+    web.site.set("", "status", json!({ "listen": "127.0.0.1:0" }));
+    let agent = web.site.run_agent();
+    web.site.until_serves("web", &["blue", "green"]).await;
+    until_applied(&agent).await;
+    let address = listening(&agent).await;
+    until_code(address, 200).await;
+    assert_eq!(metric(address, "synapse_haproxy_up").await.as_deref(), Some("1.0"));
+
+    let third = HttpBackend::start("third").await;
+    web.site.haproxy().freeze().await;
+    let hangs = Instant::now();
+    register(&web.etcd, &third).await;
+    let said = until_code(address, 503).await;
+    let took = hangs.elapsed();
+    assert!(said.starts_with("haproxy: ") && said.lines().count() == 1, "{said}");
+    assert!(took <= CHANGED + GRACE, "{took:?}");
+    assert_eq!(metric(address, "synapse_haproxy_up").await.as_deref(), Some("0.0"));
+    assert_eq!(get(address, "/healthz").await.map(|reply| reply.status).ok(), Some(200));
+
+    // The next change finds that it answers; without one it would be looked at within a minute.
+    web.site.haproxy().thaw();
+    web.site.until_serves("web", &["blue", "green", "third"]).await;
+    web.etcd.delete(&key("blue")).await;
+    until_code(address, 200).await;
+    assert!(hangs.elapsed() < CHANGED + GRACE, "the look that comes once a minute has not been needed");
+    assert_eq!(metric(address, "synapse_haproxy_up").await.as_deref(), Some("1.0"));
+    web.site.until_serves("web", &["green", "third"]).await;
+    agent.stop().await;
 }

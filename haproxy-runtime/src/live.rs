@@ -288,6 +288,10 @@ impl Live {
                     let carried = self.carry_out(known, &commands, wanted, deed).await;
                     if matches!(carried, Carried::Out) {
                         self.follow_with_file(wanted);
+                        // Whoever takes commands again is not to be told of as somebody who takes none.
+                        if self.sight.as_ref().is_some_and(|sight| sight.trouble.is_some()) {
+                            let _ = self.meet().await;
+                        }
                     }
                     if !matches!(carried, Carried::Replaced(_)) {
                         deed.changes.extend_from_slice(commands.changes());

@@ -55,6 +55,37 @@ pub(crate) async fn a_minute_later() {
 }
 
 #[tokio::test]
+async fn a_haproxy_that_hangs_at_a_change_stands_between_at_once() {
+    let (hangs, place) =
+        (Arc::new(AtomicBool::new(false)), Place::new([("web", Said::Answer(endpoints([])))]));
+    let (hanging, path) = (Arc::clone(&hangs), place.site.path());
+    let fake =
+        Fake::start(
+            move |command| {
+                if hanging.load(Ordering::SeqCst) { Does::Hangs } else { started_from(&path, command) }
+            },
+        );
+    let place = place
+        .set(&["haproxy", "defaults"], json!(["balance roundrobin"]))
+        .set(&["haproxy", "socket_file_path"], json!(fake.path()))
+        .set(&["haproxy", "do_reloads"], json!(true))
+        .set(&["haproxy", "reload_command"], json!("true"));
+    let (running, visitor) = place.start().await;
+    visitor.until("/status", |reply| reply.body.contains("\"revision\":\"")).await;
+    visitor.until_ready().await;
+    hangs.store(true, Ordering::SeqCst);
+    let looked = tokio::time::Instant::now();
+    place.say("web", Said::Answer(endpoints([1])));
+    let hung = visitor.until("/readyz", |reply| reply.code == 503).await.body;
+    assert!(hung.starts_with("haproxy: it takes no commands: "), "{hung}");
+    hangs.store(false, Ordering::SeqCst);
+    place.say("web", Said::Answer(endpoints([1, 2])));
+    visitor.until_ready().await;
+    assert!(looked.elapsed() < Duration::from_secs(40), "the next look is a minute later");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_haproxy_that_hangs_stands_between_until_it_answers_again() {
     let (hangs, place) =
         (Arc::new(AtomicBool::new(false)), Place::new([("web", Said::Answer(endpoints([])))]));

@@ -9,7 +9,7 @@ use haproxy_render::{
 use tokio::time::Instant;
 
 use super::{
-    Cause, Deed, Live, LiveError, LiveFault, ReloadDeed, Restored, Verification,
+    Cause, Deed, Live, LiveError, LiveFault, ReloadDeed, Restored, Sight, Verification,
     acquaintance::Known,
     carrying::Carried,
     patience::{bare, purpose_of},
@@ -38,6 +38,10 @@ impl Live {
         meanwhile: Option<&Meanwhile>,
         deed: &mut Deed,
     ) -> Result<Deferral, LiveError> {
+        // One that stops answering in the midst of commands has just been seen otherwise.
+        if let Some(cause) = causes.iter().find(|cause| matches!(cause, Cause::Unreachable(_))) {
+            self.sight = Some(Sight::of(Err(cause)));
+        }
         let text = self.text(wanted);
         // A file that is behind holds something older.
         let behind = self.filing.is_behind();
