@@ -61,13 +61,13 @@ async fn json_logs_are_one_object_a_line() {
 /// What `arguments` write to a standard error that is a file, which `JOURNAL_STREAM` says is the journal, with `inode` added to its own.
 async fn in_the_journal(dir: &Dir, arguments: &[&str], inode: u64) -> String {
     let path = dir.join("journal");
-    let journal = File::create(&path).unwrap();
-    let found = journal.metadata().unwrap();
+    let journal = File::create(&path).expect("a file that can be made");
+    let found = journal.metadata().expect("the file is open");
     let stream = format!("{}:{}", found.dev(), found.ino() + inode);
     let mut command = synapse(dir);
     command.args(arguments).env("JOURNAL_STREAM", stream).stderr(journal).stdout(Stdio::null());
     timeout(DEADLINE, command.status()).await.expect("it ends").expect("it starts");
-    std::fs::read_to_string(path).unwrap()
+    std::fs::read_to_string(path).expect("what was written")
 }
 
 #[tokio::test]
