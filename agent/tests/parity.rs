@@ -186,8 +186,8 @@ fn tests(directory: &Path, names: &mut BTreeSet<String>) {
                 if line.starts_with("#[") {
                     is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
                 } else {
-                    let named = line.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
-                    names.extend(named.filter(|_| is_test).map(|(name, _)| name.to_owned()));
+                    let function = line.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
+                    names.extend(function.filter(|_| is_test).map(|(name, _)| name.to_owned()));
                     is_test = false;
                 }
             }
