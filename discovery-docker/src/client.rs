@@ -21,6 +21,7 @@ use hyper::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
+use tokio::time::timeout;
 
 use crate::{
     api_version::ApiVersion,
@@ -104,7 +105,7 @@ impl Client {
         let docker = self.docker(Some(version))?;
         let running = HashMap::from([("status".to_owned(), vec!["running".to_owned()])]);
         let options = ListContainersOptions { filters: Some(running), ..ListContainersOptions::default() };
-        let mut entries = match docker.list_containers(Some(options)).await {
+        let mut entries = match within(docker.list_containers(Some(options))).await? {
             Ok(list) => list.into_iter().filter_map(Container::read).map(Entry::Container).collect(),
             Err(ApiError::JsonDataError { contents, message, .. }) => {
                 one_by_one(&contents).ok_or_else(|| Failure::unreadable(&message))?
@@ -178,9 +179,14 @@ impl Events {
     }
 }
 
+/// Waits for one answer, the end of it included.
+async fn within<T>(answer: impl Future<Output = T>) -> Result<T, Failure> {
+    timeout(DEADLINE, answer).await.map_err(|_| Failure::Late(DEADLINE))
+}
+
 /// What a container was started as; `None` if it is gone, or nobody is allowed to look.
 async fn started_as(docker: &Docker, id: &str) -> Result<Option<String>, Failure> {
-    match docker.inspect_container(id, None::<InspectContainerOptions>).await {
+    match within(docker.inspect_container(id, None::<InspectContainerOptions>)).await? {
         Ok(found) => Ok(found.config.and_then(|config| config.image)),
         // All that is wanted of it may be there.
         Err(ApiError::JsonDataError { contents, message, .. }) => {

@@ -6,7 +6,7 @@ use bollard::errors::Error as ApiError;
 use discovery_core::printable;
 use thiserror::Error;
 
-use crate::api_version::ApiVersion;
+use crate::{api_version::ApiVersion, client::DEADLINE};
 
 /// How much is told of what a daemon says is wrong.
 const SHOWN: usize = 300;
@@ -68,6 +68,7 @@ impl From<ApiError> for Failure {
                 Self::refused(status_code, &message)
             }
             ApiError::JsonDataError { message, .. } => Self::unreadable(&message),
+            ApiError::RequestTimeoutError => Self::Late(DEADLINE),
             ApiError::JsonSerdeError { err } => Self::unreadable(&err),
             // What the transport says, which the client passes on.
             ApiError::IOError { err } => err.downcast::<Self>().unwrap_or_else(Self::http),

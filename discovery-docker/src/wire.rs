@@ -32,6 +32,8 @@ use crate::{
 
 /// How long connecting may take, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How much longer than its answer a connection may last: who waits gives up first, and can say so.
+const AFTER: Duration = Duration::from_secs(1);
 /// The largest answer, its head included. A list has some kilobytes a container.
 const MAX_ANSWER: u64 = 64 << 20;
 
@@ -63,7 +65,7 @@ impl Wire {
     }
 
     /// Sends a request, in a version of the API unless that is to be found out, and waits for the head of the answer. Of an answer
-    /// some megabytes are read, and it is cut off when the time is over.
+    /// some megabytes are read, and it is cut off a moment after the time is over.
     pub(crate) async fn ask<B>(
         &self,
         request: Request<B>,
@@ -77,7 +79,7 @@ impl Wire {
     {
         let (mut sender, connection) = self.begin(MAX_ANSWER).await?;
         // How the connection ends is told by the answer.
-        tokio::spawn(timeout(within, connection));
+        tokio::spawn(timeout(within + AFTER, connection));
         sender.send_request(self.addressed(request, version)?).await.map_err(Failure::http)
     }
 

@@ -42,6 +42,17 @@ async fn every_fault_is_an_error_that_says_what_is_wrong_and_passes() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_says_nothing_is_told_to_have_said_nothing() {
+    let watched = Watched::start().await;
+    watched.fake.run([container(1, "app:1", 80, 1001)]);
+    let mut member = watched.member(OFTEN);
+    until_at(&mut member, &[1001]).await;
+    watched.fake.mood(Mood::Silent);
+    let told = error(&mut member).await;
+    assert!(told.ends_with("asking it: no answer within 10s"), "{told}");
+}
+
+#[tokio::test]
 async fn an_endless_complaint_is_cut() {
     let watched = Watched::start().await;
     watched.fake.mood(Mood::Refuses(500, "x".repeat(1 << 20)));
