@@ -20,7 +20,7 @@ use tokio::{
 use crate::page::{Page, pages, root};
 
 /// Ports of the pages.
-const PORTS: [&str; 8] = ["2379", "2380", "3212", "3213", "3455", "8001", "8002", "8003"];
+const PORTS: [&str; 10] = ["2379", "2380", "12379", "12380", "3212", "3213", "3455", "8001", "8002", "8003"];
 
 /// Longest wait for a command, and for an answer to be the one that is shown.
 const DEADLINE: Duration = Duration::from_mins(1);
