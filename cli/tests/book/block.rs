@@ -6,7 +6,8 @@ use crate::{
 };
 
 /// What a drop-in may have, by section.
-const UNIT: [(&str, &[&str]); 1] = [("[Service]", &["ExecReload", "ReadWritePaths", "Type", "User"])];
+const UNIT: [(&str, &[&str]); 1] =
+    [("[Service]", &["ExecReload", "ReadWritePaths", "SupplementaryGroups", "Type", "User"])];
 
 /// Checks that need nothing but the repository. `None`: it is of another kind.
 fn check(block: &Block) -> Option<Result<(), String>> {
@@ -22,9 +23,29 @@ fn check(block: &Block) -> Option<Result<(), String>> {
         }
         "rust" => excerpt::check(block),
         "ini" => unit(&block.text),
+        "javascript" if block.kind() == Some("polkit") => polkit(&block.text),
         "text" if block.kind() == Some("diagram") => Ok(()),
         _ => return None,
     })
+}
+
+/// A rule, as far as that can be told without polkit: one call whose brackets and quotes end.
+fn polkit(text: &str) -> Result<(), String> {
+    let mut open = Vec::new();
+    for letter in text.chars() {
+        match letter {
+            '(' => open.push(')'),
+            '{' => open.push('}'),
+            ')' | '}' if open.pop() != Some(letter) => return Err(format!("a `{letter}` too many")),
+            _ => {}
+        }
+    }
+    let whole = text.starts_with("polkit.addRule(function (action, subject) {") && open.is_empty();
+    if whole && text.matches('"').count() % 2 == 0 {
+        Ok(())
+    } else {
+        Err("it is no rule of polkit".to_owned())
+    }
 }
 
 fn unit(text: &str) -> Result<(), String> {

@@ -11,6 +11,7 @@
 //! | `console` | commands behind `$ `, and what they print: run, one after the other, page by page ([`console`]). In a comment, `<!-- console`, what a page needs and does not show |
 //! | `rust` | `file=PATH`: a part of that file, which is compiled and run ([`excerpt`]) |
 //! | `ini` | a drop-in of systemd |
+//! | `javascript` | `polkit`: a rule |
 //! | `text` | `diagram`: a picture |
 //!
 //! With `file=NAME` in a page that has `console` blocks, a block is a file of that name from there on.
