@@ -41,7 +41,7 @@ fn polkit(text: &str) -> Result<(), String> {
         }
     }
     let whole = text.starts_with("polkit.addRule(function (action, subject) {") && open.is_empty();
-    if whole && text.matches('"').count() % 2 == 0 {
+    if whole && text.matches('"').count().is_multiple_of(2) {
         Ok(())
     } else {
         Err("it is no rule of polkit".to_owned())
