@@ -189,7 +189,7 @@ fn output(
 
     let interval = seconds(raw.restart_interval.unwrap_or(RESTART_INTERVAL));
     if interval.is_none() {
-        problems.push(section.problem_at("restart_interval", "expected seconds, 0 or more"));
+        problems.push(section.problem_at("restart_interval", "expected seconds, 0 to a year"));
     }
     let pace = Pace::new(interval.unwrap_or_default(), raw.restart_jitter.unwrap_or(0.0));
     let pace = pace.map_err(|error| {

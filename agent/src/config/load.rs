@@ -272,7 +272,7 @@ fn times(section: &Section, problems: &mut Vec<Problem>) -> Option<Times> {
     let raw = section.recover::<raw::Agent>(problems)?;
     let mut time = |key: &str, given: Option<f64>, or: Duration| {
         given.map_or(Some(or), seconds).unwrap_or_else(|| {
-            problems.push(section.problem_at(key, "expected seconds, 0 or more"));
+            problems.push(section.problem_at(key, "expected seconds, 0 to a year"));
             or
         })
     };

@@ -1,6 +1,6 @@
 //! HAProxy's socket, over which it is told of servers that come and go.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use haproxy_render::{
     Line,
@@ -43,7 +43,7 @@ pub(super) fn read(
 ) -> Option<Socket> {
     let drain_timeout = raw.drain_timeout.map_or(Some(DRAIN_TIMEOUT), seconds);
     if drain_timeout.is_none() {
-        problems.push(section.problem_at("drain_timeout", "expected seconds, 0 or more"));
+        problems.push(section.problem_at("drain_timeout", "expected seconds, 0 to a year"));
     }
     let init_state = match raw.init_state.as_deref() {
         None | Some("up") => Some(InitState::Up),
@@ -89,8 +89,13 @@ pub(super) fn read(
     let lines: Vec<StatsSocket> = global.iter().filter_map(StatsSocket::read).collect();
     let sockets = match of_paths {
         Some(sockets) => {
-            if lines.is_empty() {
-                global.extend(added(&sockets));
+            if lines.is_empty()
+                && let Some(path) = sockets.iter().find_map(|socket| socket.address().path())
+            {
+                match added(path) {
+                    Ok(line) => global.push(line),
+                    Err(message) => problems.push(section.problem_at("socket_file_path", message)),
+                }
             }
             sockets
         }
@@ -117,11 +122,25 @@ pub(super) fn read(
     Some(Socket { sockets, drain_timeout, init_state, strangers })
 }
 
-/// The line that makes HAProxy listen where it is looked for.
-fn added(sockets: &Sockets) -> Option<Line> {
-    let path = sockets.iter().find_map(|socket| socket.address().path()?.to_str())?;
+/// The line that makes HAProxy listen where it is looked for. HAProxy takes only what begins with a slash for a path, and looks for
+/// any other in the directory that it was started in, which need not be ours.
+fn added(path: &Path) -> Result<Line, String> {
+    let text = path.to_str().unwrap_or_default();
+    if !path.is_absolute() {
+        return Err(format!(
+            "{text:?} is relative, and HAProxy may be started in another directory: give the whole path"
+        ));
+    }
+    let plain = |char: char| char.is_alphanumeric() || "/._-+:@%=,~".contains(char);
+    let refused = || {
+        format!("{text:?} has characters that mean something else in HAProxy's file: give it another name")
+    };
+    if !text.chars().all(plain) {
+        return Err(refused());
+    }
     // A successor takes the listeners over by it: no connection is refused in a reload.
-    Line::parse(&format!("stats socket {path} mode 600 level admin expose-fd listeners")).ok()
+    Line::parse(&format!("stats socket {text} mode 600 level admin expose-fd listeners"))
+        .map_err(|_| refused())
 }
 
 /// A `stats socket` line that names what can be connected to.
@@ -218,9 +237,14 @@ mod tests {
     #[test]
     fn what_can_not_be_is_a_problem() {
         let problem = |more: &str| config(&format!("  global: []\n{more}")).unwrap_err();
-        assert_eq!(problem("  drain_timeout: -1\n"), "expected seconds, 0 or more");
+        assert_eq!(problem("  drain_timeout: -1\n"), "expected seconds, 0 to a year");
         assert_eq!(problem("  init_state: down\n"), "expected `up` or `fully-down`, not \"down\"");
         assert!(problem("  socket_file_path: 'localhost:1'\n").contains("neither a path"));
+        assert!(problem("  socket_file_path: h.sock\n").starts_with("\"h.sock\" is relative"));
+        assert!(
+            problem("  socket_file_path: '/run/h $X.sock'\n")
+                .contains("mean something else in HAProxy's file")
+        );
         assert_eq!(problem("  foreign_servers: keep\n"), "expected `remove` or `report`, not \"keep\"");
         let all = "  drain_timeout: 0\n  init_state: fully-down\n  foreign_servers: remove\n";
         assert!(config(&format!("  global: []\n{all}")).is_ok());

@@ -17,7 +17,7 @@ pub(super) fn read(
 ) -> Option<StateFile> {
     let ttl = raw.state_file_ttl.map_or(Some(TTL), seconds);
     if ttl.is_none() {
-        problems.push(section.problem_at("state_file_ttl", "expected seconds, 0 or more"));
+        problems.push(section.problem_at("state_file_ttl", "expected seconds, 0 to a year"));
     }
     let Some(path) = raw.state_file_path.as_deref().map(Path::new) else {
         if raw.state_file_ttl.is_some() {

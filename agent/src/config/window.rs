@@ -91,7 +91,7 @@ pub(super) fn max_staleness(
 ) -> Option<Duration> {
     let longest = seconds(written?);
     if longest.is_none() {
-        problems.push(section.problem_at("max_staleness", "expected seconds, 0 or more"));
+        problems.push(section.problem_at("max_staleness", "expected seconds, 0 to a year"));
     }
     longest
 }
@@ -148,7 +148,7 @@ mod tests {
             problems,
             [
                 "2:18: status.listen: expected an address and a port, such as `127.0.0.1:3455` or `[::]:3455`",
-                "2:39: status.max_staleness: expected seconds, 0 or more",
+                "2:39: status.max_staleness: expected seconds, 0 to a year",
                 "2:43: status.path: unknown key; known keys are `listen`, `max_staleness`",
             ]
         );

@@ -189,7 +189,7 @@ fn what_can_not_be_kept_is_a_mistake_of_the_configuration() {
     );
     assert_eq!(
         problems("state_file_ttl", json!(-1)),
-        ["haproxy.state_file_ttl: expected seconds, 0 or more"]
+        ["haproxy.state_file_ttl: expected seconds, 0 to a year"]
     );
     assert_eq!(problems("state_file_path", json!("/")).len(), 1);
 }
