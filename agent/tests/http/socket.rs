@@ -78,10 +78,7 @@ async fn a_haproxy_that_hangs_at_a_change_stands_between_at_once() {
     place.say("web", Said::Answer(endpoints([1])));
     let hung = visitor.until("/readyz", |reply| reply.code == 503).await.body;
     assert!(hung.starts_with("haproxy: it takes no commands: "), "{hung}");
-    hangs.store(false, Ordering::SeqCst);
-    place.say("web", Said::Answer(endpoints([1, 2])));
-    visitor.until_ready().await;
-    assert!(looked.elapsed() < Duration::from_secs(40), "the next look is a minute later");
+    assert!(looked.elapsed() < Duration::from_secs(30), "the next look is a minute later");
     running.stop().await;
 }
 

@@ -57,7 +57,7 @@ async fn a_table_says_what_there_is_and_the_exit_code_whether_it_is_ready() {
     std::fs::remove_file(dir.join("endpoints.yaml")).unwrap();
     let outcome = until(&dir, 3).await;
     assert!(outcome.stdout.contains(": not ready, "), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("\n  service web: its source fails, for "), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains(": its source fails, for "), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("failing, stale"), "{}", outcome.stdout);
 }
 
