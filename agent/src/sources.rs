@@ -161,7 +161,14 @@ impl Running {
                     news.mark(&view.service);
                 }
             };
-            tokio::join!(supervised, followed);
+            // The last of several to answer may add nothing, and still ends what is served for want of its answer.
+            let heard = async {
+                if let Some(children) = &view.children {
+                    children.heard().await;
+                    news.mark(&view.service);
+                }
+            };
+            tokio::join!(supervised, followed, heard);
             drop(holds);
         });
         member

@@ -212,6 +212,20 @@ async fn what_only_a_source_knows_that_is_down_at_a_start_is_served_as_last_know
     until("who comes to be there", || served("second.cfg") == "1 3 4 5").await;
     running.stop().await;
 
+    // Who has nothing to add has spoken, too.
+    for last in
+        [|| vec![Step::Wait(5 * MINUTE), says([])] as Vec<Step>, || vec![Step::Wait(5 * MINUTE), says([1])]]
+    {
+        let scripts: &[(&'static str, Script)] = &[("a", || vec![says([1, 2])]), ("b", last)];
+        let before = std::fs::read(dir.path().join("state.json")).unwrap();
+        let running = Running::start(configured("nothing.cfg", scripts));
+        until("all that is known to be served", || served("nothing.cfg") == "1 2 3 4 5").await;
+        until("only who is named to be left", || served("nothing.cfg") == "1 2").await;
+        running.stop().await;
+        std::fs::write(dir.path().join("state.json"), before).unwrap();
+        std::fs::remove_file(dir.path().join("nothing.cfg")).unwrap();
+    }
+
     // And once more, since the other has still not answered.
     let running = Running::start(configured("third.cfg", half));
     until("all that is known to be served", || served("third.cfg") == "1 2 3 4 5").await;

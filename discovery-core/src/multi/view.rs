@@ -50,6 +50,14 @@ impl View {
         };
         self.children.iter().enumerate().map(child).collect()
     }
+
+    /// Waits until each child has answered once, or will not any more. Cancel safe.
+    pub async fn heard(&self) {
+        for (_, observed) in self.children.iter() {
+            // An error says that whoever would answer is gone.
+            let _ = observed.clone().wait_for(|now| now.snapshot.is_some()).await;
+        }
+    }
 }
 
 impl fmt::Debug for View {
