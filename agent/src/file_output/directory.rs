@@ -28,7 +28,7 @@ pub(super) struct Directory {
     path: PathBuf,
     ours: Manifest,
     /// Held for its lock; `None` where the file system has none.
-    _lock: Option<fs::File>,
+    lock: Option<fs::File>,
 }
 
 /// Why a file is not as it should be.
@@ -68,14 +68,26 @@ impl Directory {
                 }
             };
             let ours = listed(&path)?;
-            Ok(Self { path, ours, _lock: lock })
+            Ok(Self { path, ours, lock })
         })
         .await
     }
 
     /// The directory as it is, to be looked at alone: it need not be there, nor is anybody kept out of it.
     pub(super) async fn look(path: PathBuf) -> Result<Self, FileError> {
-        blocking(move || Ok(Self { ours: listed(&path)?, path, _lock: None })).await
+        blocking(move || Ok(Self { ours: listed(&path)?, path, lock: None })).await
+    }
+
+    /// Whether it still is what stands at its path: somebody may have removed it. As long as it is, its lock is not to be given away.
+    pub(super) async fn is_there(&self) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let (path, lock) = (self.path.clone(), self.lock.as_ref().and_then(|lock| lock.try_clone().ok()));
+        let same = move || {
+            let (held, found) = (lock?.metadata().ok()?, fs::metadata(path).ok()?);
+            Some((held.dev(), held.ino()) == (found.dev(), found.ino()))
+        };
+        spawn_blocking(same).await.ok().flatten().unwrap_or(false)
     }
 
     /// The services that have a file here.
@@ -178,14 +190,19 @@ async fn blocking<T: Send + 'static>(
 /// Which files in a directory are ours.
 fn listed(path: &Path) -> Result<Manifest, FileError> {
     let manifest = path.join(manifest::NAME);
-    Ok(match read(&manifest, manifest::MAX_BYTES) {
-                Ok(None) => Manifest::default(),
-                Ok(Some(text)) => Manifest::parse(&text).unwrap_or_else(|error| {
-                    warn!(path = %manifest.display(), error, "not using the list of files that an earlier run wrote: those of services that have gone since stay");
-                    Manifest::default()
-                }),
-                Err(source) => return Err(FileError::Read { path: manifest, source }),
-            })
+    match read(&manifest, manifest::MAX_BYTES) {
+        Ok(None) => Ok(Manifest::default()),
+        Ok(Some(text)) => Ok(Manifest::parse(&text).unwrap_or_else(|error| {
+            warn!(
+                path = %manifest.display(),
+                error,
+                "not using the list of files that an earlier run wrote: \
+                 those of services that have gone since stay"
+            );
+            Manifest::default()
+        })),
+        Err(source) => Err(FileError::Read { path: manifest, source }),
+    }
 }
 
 /// The directory itself, locked until it is dropped: a file for that would be one more among other people's.

@@ -112,7 +112,7 @@ struct Writer {
     path: PathBuf,
     board: Arc<Board>,
     meter: Meter,
-    /// `None` until it was opened, and after a failure: somebody may have removed it.
+    /// `None` until it was opened, and when a failure shows that it is not there any more.
     directory: Option<Directory>,
     failures: u32,
     /// What was logged last, while it fails.
@@ -202,7 +202,10 @@ impl Writer {
             round.failed.extend(marked.into_iter().map(|(service, _)| service));
             round.error = Some(error);
         }
-        if round.error.is_some() {
+        if round.error.is_some()
+            && let Some(directory) = &self.directory
+            && !directory.is_there().await
+        {
             self.directory = None;
         }
         round

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 use crate::site::{Running, Site, endpoint, fails, line, says, until};
 
+const MINUTE: Duration = Duration::from_mins(1);
+
 /// A site whose services have files in a directory that is not there yet.
 fn site() -> (TempDir, PathBuf, Site) {
     let dir = tempfile::tempdir().expect("temporary directories can be made");
@@ -342,4 +344,26 @@ async fn of_two_agents_with_one_directory_the_second_waits_for_the_end_of_the_fi
     until("the second to have its file", || names(&out) == ["db.json"]).await;
     until("the trouble to be over", || shown().is_none()).await;
     second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_can_not_be_written_gives_the_directory_to_nobody_else() {
+    let (_dir, out, site) = site();
+    let steps = || vec![says([1]), Step::Wait(MINUTE), says([2])];
+    let first = run(&site.service("web", steps).service("db", || vec![says([3])])).await;
+    fs::remove_file(out.join("web.json")).unwrap();
+    fs::create_dir(out.join("web.json")).unwrap();
+    let error = || first.status.file_output().and_then(|files| files.error);
+    until("the failure to be shown", || error().is_some()).await;
+
+    let other = Site::new().set(&["file_output"], json!({ "output_directory": out }));
+    let second = other.service("mine", || vec![says([4])]).start();
+    let refused = || second.status.file_output().and_then(|files| files.error);
+    until("the second to be kept out", || refused().is_some()).await;
+    let since = Instant::now();
+    until("both to have tried again some times", || since.elapsed() > 5 * MINUTE).await;
+    assert_eq!(names(&out), ["db.json", "web.json"]);
+    assert!(refused().unwrap().starts_with("another agent"), "{:?}", refused());
+    second.stop().await;
+    first.stop().await;
 }
