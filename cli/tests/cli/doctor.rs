@@ -48,7 +48,9 @@ agent: {{startup_wait: 5, backoff_min: 0.1, backoff_max: 0.2}}
 }
 
 async fn examined(dir: &Dir, broken: &Broken<'_>) -> Outcome {
-    dir.write("synapse.yaml", broken.config());
+    let socket = dir.path().join(broken.socket);
+    let socket = socket.to_str().expect("a path of ours is text");
+    dir.write("synapse.yaml", Broken { socket, ..*broken }.config());
     run(dir, ["doctor", "-c", "synapse.yaml"]).await
 }
 
