@@ -48,7 +48,8 @@ async fn scraped() -> BTreeSet<String> {
         let response = get(status.address(), "/metrics").await.map_err(|error| error.to_string())?;
         let types = response.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
         let names: BTreeSet<String> = types.map(str::to_owned).collect();
-        if names.contains("synapse_changed_timestamp_seconds") {
+        // Who HAProxy is, is found out after the first apply.
+        if names.contains("synapse_changed_timestamp_seconds") && names.contains("synapse_haproxy_info") {
             Ok(names)
         } else {
             Err(format!("{names:?}"))
