@@ -17,12 +17,15 @@ pub(crate) async fn program(first: &str, second: &str, tell: impl Fn(String)) ->
     let stop = async move {
         // The first is applied.
         status.changed().await;
-        // Says what was different, or why the second can't be used; then all goes on as it was.
-        tell(match handle.reconfigure(config).await {
-            Ok(different) => format!("{different:?}"),
-            Err(error) => error.to_string(),
-        });
-        status.changed().await;
+        match handle.reconfigure(config).await {
+            Ok(different) => {
+                tell(format!("{different:?}"));
+                // And so is the second.
+                status.changed().await;
+            }
+            // Then all goes on as it was.
+            Err(error) => tell(error.to_string()),
+        }
     };
     agent.run(stop).await;
     Ok(())

@@ -135,6 +135,8 @@ impl Handle {
     ///   those that the state file has for it.
     /// - A service that is there no more goes, and is forgotten by the state file. A connection that nobody uses any more is closed.
     ///
+    /// What was [refused](Self::refuse) before is no longer shown from the first poll on, whatever becomes of this one.
+    ///
     /// Returns when that is so: bringing HAProxy there is the next thing that the agent does, and shows in its
     /// [`Status`](crate::Status). An agent that does not run yet is waited for.
     ///

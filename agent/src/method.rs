@@ -345,7 +345,7 @@ mod tests {
             "3:40: services.web.discovery.servers[0]: the port is 0",
             "3:71: services.web.discovery.servers[1].hots: unknown key; did you mean `host`?",
             "3:103: services.web.discovery.nameserver: a nameserver is an IP address, or one with a port: `10.0.0.2`, `10.0.0.2:5353`, `[::1]:5353`",
-            "3:124: services.web.discovery.check_interval: not more than 0 s and at most 86400 s",
+            "3:124: services.web.discovery.check_interval: expected more than 0 s, and at most 86400 s",
             "7:58: services.db.discovery.path: invalid zookeeper path: it does not begin with /",
             "7:74: services.db.discovery.nameserver: the port of the nameserver is 0",
             "7:113: services.db.discovery.nameservers: unknown key; did you mean `nameserver`?",

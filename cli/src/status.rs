@@ -143,17 +143,20 @@ fn haproxy(output: &Output) -> String {
         parts.push(format!("runs revision {}", line(revision)));
     }
     parts.push(match output.applied_seconds {
-        Some(seconds) if output.error.is_none() => format!("found right {} ago", Ago::seconds(seconds)),
+        // Who does not answer can't be known to be right now.
+        Some(seconds)
+            if output.error.is_none()
+                && output.haproxy.as_ref().is_none_or(|haproxy| haproxy.version.is_some()) =>
+        {
+            format!("found right {} ago", Ago::seconds(seconds))
+        }
         Some(seconds) => format!("last right {} ago", Ago::seconds(seconds)),
         None => "nothing applied yet".to_owned(),
     });
     if let Some(pending) = &output.pending {
         let causes: Vec<_> = pending.causes.iter().map(|cause| line(cause)).collect();
-        parts.push(format!(
-            "a reload waits for {:.1} s: {}",
-            pending.in_seconds.clamp(0.0, MOST),
-            causes.join("; ")
-        ));
+        let why = if causes.is_empty() { String::new() } else { format!(": {}", causes.join("; ")) };
+        parts.push(format!("a reload waits for {:.1} s{why}", pending.in_seconds.clamp(0.0, MOST)));
     }
     if let Some(seconds) = output.behind_seconds {
         parts.push(format!("its file is {} behind", Ago::seconds(seconds)));

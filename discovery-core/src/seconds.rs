@@ -72,7 +72,7 @@ impl TryFrom<Seconds> for Interval {
     fn try_from(seconds: Seconds) -> Result<Self, Self::Error> {
         let every = seconds.get();
         let sensible = !every.is_zero() && every <= Self::MAX;
-        if sensible { Ok(Self(every)) } else { Err("not more than 0 s and at most 86400 s") }
+        if sensible { Ok(Self(every)) } else { Err("expected more than 0 s, and at most 86400 s") }
     }
 }
 
@@ -98,7 +98,10 @@ mod tests {
         assert_eq!(read("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(read("86400"), Ok(Interval::MAX));
         for json in ["0", "86400.5"] {
-            assert!(read(json).unwrap_err().contains("not more than 0 s and at most 86400 s"), "{json}");
+            assert!(
+                read(json).unwrap_err().contains("expected more than 0 s, and at most 86400 s"),
+                "{json}"
+            );
         }
     }
 

@@ -243,7 +243,7 @@ mod tests {
                 r#"{"servers": [{"host": "a", "port": 1}], "nameserver": "ns1"}"#,
                 "a nameserver is an IP address",
             ),
-            (r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 0}"#, "not more than 0"),
+            (r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 0}"#, "more than 0 s"),
             (r#"{"servers": [{"host": "a", "port": 1}], "check_interval": 86401}"#, "at most 86400"),
         ] {
             let error = read(json).unwrap_err();

@@ -52,7 +52,7 @@ pub(crate) struct Section {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(extend("default" = false)))]
     ignore_health: Option<bool>,
-    /// How often to ask, in seconds: more than 0.
+    /// How often to ask, in seconds: more than 0, at most a day.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<discovery_core::Seconds>", extend("default" = 15)))]
     check_interval: Option<Interval>,
@@ -277,7 +277,7 @@ mod tests {
             ),
             (
                 r#"{"servers": [{"host": "a"}], "image_name": "a", "container_port": 1, "check_interval": 0}"#,
-                "not more than 0",
+                "more than 0 s",
             ),
             (
                 r#"{"servers": [{"host": "a"}], "image_name": "a", "container_port": 1, "image": "b"}"#,

@@ -17,7 +17,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", schemars(transform = with_second_names))]
 pub(crate) struct Section {
-    /// The members of the cluster: `host`, `host:port` or a URL. Also written `hosts`.
+    /// The members of the cluster: `host`, `host:port` or a URL. `hosts` is another word for it.
     #[serde(default, alias = "hosts")]
     endpoints: Option<Vec<Address>>,
     /// One member, instead of `endpoints`.
@@ -27,7 +27,7 @@ pub(crate) struct Section {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(extend("default" = 2379)))]
     port: Option<NonZeroU16>,
-    /// The directory that the endpoints are registered below. Also written `path`.
+    /// The directory that the endpoints are registered below. `path` is another word for it.
     #[serde(alias = "path")]
     prefix: Prefix,
     /// Who to authenticate as. Comes with `password`.

@@ -34,8 +34,7 @@ fn of_processes(address: &str, processes: &Processes) -> Vec<Finding> {
             "{} in a row failed: HAProxy runs what it had before",
             count(usize::try_from(processes.failed).unwrap_or(usize::MAX), "reload")
         );
-        let remedy =
-            "see HAProxy's log for what it refuses, or have it checked: `haproxy -c -f` and the file";
+        let remedy = "see HAProxy's log for what it refuses, or have it named: `synapse-rs render -c FILE > new.cfg; haproxy -c -f new.cfg` (the file in place is the last good one)";
         findings.push(Finding::error(Topic::Haproxy, address, text, remedy));
         // Up from 3.1 the one that goes on counts among the old ones.
         return findings;

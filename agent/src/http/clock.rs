@@ -42,7 +42,7 @@ impl Clock {
 
     fn read_at(&self, now: Instant, told: SystemTime) -> Reading {
         let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = anchor.1 + now.saturating_duration_since(anchor.0);
+        let expected = anchor.1.checked_add(now.saturating_duration_since(anchor.0)).unwrap_or(told);
         let off = told.duration_since(expected).unwrap_or_else(|error| error.duration());
         let at = if off > SLACK { told } else { expected };
         if off > SLACK {

@@ -66,24 +66,6 @@ async fn promtool(directory: &tempfile::TempDir, arguments: &[&str]) {
     assert!(output.status.success(), "{said}");
 }
 
-#[tokio::test]
-async fn live_the_page_names_the_metrics_that_there_are_and_no_others() {
-    let scrape = scrape().await;
-    let there: BTreeSet<&str> =
-        scrape.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
-    let named = rows.flat_map(|row| row.split('`')).filter(|name| name.starts_with("synapse_"));
-    let named: BTreeSet<&str> = named.map(|name| name.split('{').next().unwrap_or(name)).collect();
-    assert_eq!(named, there);
-}
-
-#[tokio::test]
-async fn live_the_page_shows_a_scrape_that_prometheus_takes() {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("prometheus.yml"), block("scrape_configs:")).unwrap();
-    promtool(&directory, &["check", "config", "prometheus.yml"]).await;
-}
-
 /// What is to be seen, and of which values; which alert that is, with more labels than those of where it was; and its words.
 type Trouble =
     (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
@@ -112,7 +94,13 @@ const TROUBLES: &[Trouble] = &[
         &[],
         "HAProxy is not brought up to date; /readyz says why",
     ),
-    ("synapse_haproxy_up", "0+0x60", "SynapseHaproxyTakesNoCommands", &[], "every change is a reload"),
+    (
+        "synapse_haproxy_up",
+        "0+0x60",
+        "SynapseHaproxyTakesNoCommands",
+        &[],
+        "HAProxy does not answer on its socket, or takes no commands: it is down, or every change is a reload; synapse-rs doctor says which",
+    ),
     (
         "synapse_file_failed",
         "1+0x60",
@@ -149,6 +137,13 @@ const TROUBLES: &[Trouble] = &[
         "the new configuration is not in use",
     ),
     ("synapse_service_servers", "0+0x60", "SynapseNobodyServes", WEB, "web has no servers"),
+    (
+        "synapse_service_endpoints",
+        "0+0x60",
+        "SynapseNobodyRegistered",
+        WEB,
+        "nobody is registered for web; those of before, or its default servers, are served",
+    ),
     ("synapse_service_rejected", "2+0x60", "SynapseEntriesRefused", WEB, "2 entries of web can't be served"),
     (
         "synapse_reloads_total",

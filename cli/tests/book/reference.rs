@@ -38,13 +38,12 @@ struct Row {
 
 /// The page, and the keys that do not say what they do.
 fn reference(schema: &Value) -> (String, Vec<String>) {
-    let mut page = format!(
+    let mut page = String::from(
         "# Every key\n\n\
-         This page is made from the types that read the configuration, those of all discovery methods, as `synapse-rs schema` prints them:\n\n\
-         ```sh\n{REFRESH}    # writes it anew\n```\n\n\
+         Made from the types that read the configuration, with all discovery methods; `synapse-rs schema` prints the same for programs.\n\n\
          `a.b` is the key `b` in the map `a`, `a[].b` the same in each element of the list `a`, and `a.NAME` has a name of your choice. Where \
          a list is expected, one element does as well, and a text for a number if it is one: [what may be written \
-         how](configuration.md#what-may-be-written-how).\n"
+         how](configuration.md#what-may-be-written-how).\n",
     );
     let mut mute = Vec::new();
     let mut section = |title: &str, intro: &str, rows: &[Row]| {

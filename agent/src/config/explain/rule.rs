@@ -120,7 +120,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         synapse: "keeps servers that have left in HAProxy's file, `disabled`, for `state_file_ttl`, so that their return takes no reload",
-        here: "does not: they return over the socket. The file's format is another; one of Synapse's is read, and a copy kept beside it",
+        here: "does not: they return over the socket, or by a reload with `do_socket: false`. The file's format is another; one of Synapse's is read, and a copy kept beside it",
         instead: "",
         at: |site| site.key("state_file_path"),
     },
