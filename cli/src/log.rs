@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
+    filter::{LevelFilter, ParseError},
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
 };
@@ -16,12 +17,11 @@ use crate::{
 
 /// Starts logging. A filter that can't be read logs everything from `info` up, and says so.
 pub(crate) fn start(log: &Log) {
-    let (filter, wrong) = match log.filter.as_deref().map(EnvFilter::try_new) {
-        Some(Ok(filter)) => (filter, None),
-        Some(Err(error)) => (EnvFilter::new("info"), Some(error)),
-        // As Synapse: any value of DEBUG, even an empty one.
-        None if set("DEBUG") => (EnvFilter::new("debug"), None),
-        None => (EnvFilter::new("info"), None),
+    // As Synapse: any value of DEBUG, even an empty one.
+    let unless_said = if set("DEBUG") { "debug" } else { "info" };
+    let (filter, wrong) = match filter(log.filter.as_deref().unwrap_or(unless_said)) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
     };
     let start = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines::new);
     match (log.format, is_journal()) {
@@ -38,6 +38,18 @@ pub(crate) fn start(log: &Log) {
     }
     if let Some(error) = wrong {
         tracing::warn!(%error, "the log filter can't be read: logging from info up");
+    }
+}
+
+/// What is logged. Below `info` the AWS SDK names ids of keys and the session with an instance's metadata: who wants that asks for it by a
+/// target's name, and nobody gets it with all the rest.
+fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    let filter = EnvFilter::try_new(text)?;
+    let is_quiet = filter.max_level_hint().is_some_and(|most| most <= LevelFilter::INFO);
+    if is_quiet || text.contains("aws_") {
+        Ok(filter)
+    } else {
+        EnvFilter::try_new(format!("{text},aws_=info"))
     }
 }
 
@@ -90,4 +102,54 @@ fn is_journal() -> bool {
 #[expect(clippy::disallowed_methods, reason = "this is the command line")]
 fn set(name: &str) -> bool {
     std::env::var_os(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of three lines.
+    fn logged(text: &str) -> Vec<&'static str> {
+        let written = Written::default();
+        let to = written.clone();
+        let logs = tracing_subscriber::fmt()
+            .with_env_filter(filter(text).unwrap())
+            .with_writer(move || to.clone())
+            .finish();
+        tracing::subscriber::with_default(logs, || {
+            tracing::debug!(target: "discovery_ec2::driver", "ours");
+            tracing::info!(target: "aws_config::profile", "told");
+            tracing::trace!(target: "aws_smithy_runtime::client", "session");
+        });
+        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        ["ours", "told", "session"].into_iter().filter(|word| written.contains(word)).collect()
+    }
+
+    #[test]
+    fn the_sdk_tells_its_sessions_only_to_who_asks_for_them_by_name() {
+        assert_eq!(logged("trace"), ["ours", "told"]);
+        assert_eq!(logged("warn,discovery_ec2=debug"), ["ours", "told"]);
+        assert_eq!(logged("info"), ["told"]);
+        assert_eq!(logged("error"), [""; 0]);
+        assert_eq!(logged("info,aws_smithy_runtime=trace"), ["told", "session"]);
+    }
 }

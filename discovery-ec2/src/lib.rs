@@ -71,8 +71,9 @@
 //!
 //! `ec2:DescribeInstances`, which cannot be limited to certain instances; and `sts:AssumeRole` for a role. Where credentials come
 //! from (configuration, environment, profile, web identity token, container, instance metadata, assumed role) is logged once, and
-//! nothing else of them. The SDK's own lines, below `info`, name the ids of keys and roles and the session with the instance's
-//! metadata, which is of use on the instance alone; secrets and tokens of keys are in none.
+//! nothing else of them. The SDK's own lines, below `info` and of targets that begin with `aws_`, name the ids of keys and roles and the
+//! session with the instance's metadata, which is of use on the instance alone: log them for nobody who did not ask. Secrets and tokens of
+//! keys are in none.
 //!
 //! TLS is rustls on ring, with the certificates of the operating system; what needs no TLS needs none of them. Proxies named in the
 //! environment are not used.

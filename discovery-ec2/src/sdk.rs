@@ -70,7 +70,7 @@ async fn connect(config: &RegionConfig, told: &Told) -> Result<(Client, Trust), 
         .operation_attempt_timeout(deadlines.request)
         .operation_timeout(deadlines.request)
         .build();
-    let (http, trust) = Trust::client()?;
+    let (http, trust) = Trust::client().await?;
     let mut loader = ConfigLoader::default()
         .behavior_version(BehaviorVersion::latest())
         .http_client(http)

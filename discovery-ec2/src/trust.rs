@@ -21,8 +21,10 @@ impl Trust {
     ///
     /// The SDK's client looks once in a process, and a debug build of it panics when it finds nothing. So it only looks when there is
     /// something, and whoever makes another client finds what was installed meanwhile.
-    pub(crate) fn client() -> Result<(SharedHttpClient, Self), Failure> {
-        let none = rustls_native_certs::load_native_certs().certs.is_empty();
+    pub(crate) async fn client() -> Result<(SharedHttpClient, Self), Failure> {
+        // Off the threads of the runtime: certificates are files. Who can't look finds none.
+        let look = tokio::task::spawn_blocking(|| rustls_native_certs::load_native_certs().certs.is_empty());
+        let none = look.await.unwrap_or(true);
         let trust = if none { Self::Nobody } else { Self::System };
         let store = TrustStore::empty().with_native_roots(trust == Self::System);
         let context = TlsContext::builder().with_trust_store(store).build();
