@@ -268,13 +268,12 @@ async fn a_container_asks_as_its_role() {
 #[tokio::test]
 async fn a_web_identity_is_exchanged_for_its_role() {
     let endpoint = endpoint().await;
-    let token = std::env::temp_dir().join(format!("discovery-ec2-token-{}", std::process::id()));
-    std::fs::write(&token, "hunter-identity").unwrap();
-    let token = token.to_str().unwrap();
+    let mut token = tempfile::NamedTempFile::new().unwrap();
+    io::Write::write_all(&mut token, b"hunter-identity").unwrap();
+    let token = token.path().to_str().unwrap();
     let environment = [("AWS_WEB_IDENTITY_TOKEN_FILE", token), ("AWS_ROLE_ARN", ROLE)];
     let test = "a_web_identity_is_exchanged_for_its_role";
     alone_with(&endpoint, test, &environment, found("web identity token", in_region())).await;
-    std::fs::remove_file(token).unwrap();
     if !is_alone() {
         let by_token = Assumed {
             arn: ROLE.to_owned(),
@@ -301,9 +300,12 @@ async fn credentials_that_ec2_has_refused_are_looked_for_anew() {
         }
     };
     let renewed = async {
-        while !is_alone() && endpoint.requests() == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let asked = async {
+            while !is_alone() && endpoint.requests() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, asked).await.expect("EC2 is asked");
         endpoint.mood(Mood::Good);
     };
     tokio::join!(alone_with(&endpoint, test, CONTAINER, work), renewed);

@@ -54,8 +54,8 @@ pub(crate) async fn a_minute_later() {
     resume();
 }
 
-#[tokio::test]
-async fn a_haproxy_that_hangs_at_a_change_stands_between_as_soon_as_that_is_over() {
+/// A site with nobody, its HAProxy, and whether that hangs.
+fn hangable() -> (Arc<AtomicBool>, Place, Fake) {
     let (hangs, place) =
         (Arc::new(AtomicBool::new(false)), Place::new([("web", Said::Answer(endpoints([])))]));
     let (hanging, path) = (Arc::clone(&hangs), place.site.path());
@@ -67,9 +67,15 @@ async fn a_haproxy_that_hangs_at_a_change_stands_between_as_soon_as_that_is_over
         );
     let place = place
         .set(&["haproxy", "defaults"], json!(["balance roundrobin"]))
-        .set(&["haproxy", "socket_file_path"], json!(fake.path()))
-        .set(&["haproxy", "do_reloads"], json!(true))
-        .set(&["haproxy", "reload_command"], json!("true"));
+        .set(&["haproxy", "socket_file_path"], json!(fake.path()));
+    (hangs, place, fake)
+}
+
+#[tokio::test]
+async fn a_haproxy_that_hangs_at_a_change_stands_between_as_soon_as_that_is_over() {
+    let (hangs, place, _fake) = hangable();
+    let place =
+        place.set(&["haproxy", "do_reloads"], json!(true)).set(&["haproxy", "reload_command"], json!("true"));
     let (running, visitor) = place.start().await;
     visitor.until("/status", |reply| reply.body.contains("\"revision\":\"")).await;
     visitor.until_ready().await;
@@ -90,18 +96,7 @@ async fn a_haproxy_that_hangs_at_a_change_stands_between_as_soon_as_that_is_over
 
 #[tokio::test]
 async fn a_haproxy_that_hangs_stands_between_until_it_answers_again() {
-    let (hangs, place) =
-        (Arc::new(AtomicBool::new(false)), Place::new([("web", Said::Answer(endpoints([])))]));
-    let (hanging, path) = (Arc::clone(&hangs), place.site.path());
-    let fake =
-        Fake::start(
-            move |command| {
-                if hanging.load(Ordering::SeqCst) { Does::Hangs } else { started_from(&path, command) }
-            },
-        );
-    let place = place
-        .set(&["haproxy", "defaults"], json!(["balance roundrobin"]))
-        .set(&["haproxy", "socket_file_path"], json!(fake.path()));
+    let (hangs, place, _fake) = hangable();
     let (running, visitor) = place.start().await;
     until("the file to be written", || place.site.file().contains("proc.synapse_rev")).await;
     a_minute_later().await;
